@@ -1,0 +1,149 @@
+// The subscription index of a process: which subscribers does a topic name have? A trie by topic level behind a
+// reader-writer lock, shared by all shards. The hot path does not come here: each shard asks through its MatchCache
+// (match_cache.h), which stays valid until a subscription that could match the topic changes.
+//
+// Threads: all members may be called from any thread. The index outlives its caches and the Refs it gave out stay valid
+// on their own.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/ref.h"
+
+namespace petrel::topics {
+
+// Names a session in the whole process: owner shard, slot in that shard's session table, generation of the slot.
+// Never 0 for a real session.
+using SubscriberId = std::uint64_t;
+inline constexpr SubscriberId make_subscriber_id(std::uint32_t shard, std::uint32_t slot, std::uint32_t generation) {
+  return (std::uint64_t{shard} << 56) | (std::uint64_t{generation & 0xffffffu} << 32) | slot;
+}
+inline constexpr std::uint32_t shard_of(SubscriberId id) { return static_cast<std::uint32_t>(id >> 56); }
+inline constexpr std::uint32_t generation_of(SubscriberId id) {
+  return static_cast<std::uint32_t>(id >> 32) & 0xffffffu;
+}
+inline constexpr std::uint32_t slot_of(SubscriberId id) { return static_cast<std::uint32_t>(id); }
+
+// Subscription identifiers of one delivery, already encoded as PUBLISH properties (0x0B, variable byte integer, ...).
+// Made once per subscription and shared by every match.
+class EncodedIdentifiers final : public RefCounted<EncodedIdentifiers> {
+ public:
+  explicit EncodedIdentifiers(std::string bytes) : bytes_(std::move(bytes)) {}
+  std::string_view bytes() const { return bytes_; }
+
+ private:
+  std::string bytes_;
+};
+
+// What a subscription asks for. `qos` 0 to 2.
+struct SubscriptionRequest {
+  std::uint8_t qos = 0;
+  bool no_local = false;
+  bool retain_as_published = false;
+  Ref<const EncodedIdentifiers> identifiers;  // null without identifier
+};
+
+// Whether a match entry holds for every publisher. One session with overlapping subscriptions of which some are No
+// Local yields two entries: what it gets from others and what it gets from itself.
+enum class Audience : std::uint8_t { kEveryone, kOthersOnly, kSelfOnly };
+
+// One receiver of a topic: overlapping subscriptions of a session are merged (highest QoS, all identifiers, retain as
+// published if any asks for it), so that it gets one copy.
+struct MatchEntry {
+  SubscriberId subscriber = 0;
+  Ref<const EncodedIdentifiers> identifiers;
+  std::uint8_t qos = 0;
+  Audience audience = Audience::kEveryone;
+  bool retain_as_published = false;
+};
+
+// A member of a shared subscription. `online` is written by the shard that owns the session, read by publishers.
+class SharedMember final : public RefCounted<SharedMember> {
+ public:
+  SharedMember(SubscriberId id, SubscriptionRequest r) : subscriber(id), request(std::move(r)) {}
+  const SubscriberId subscriber;
+  const SubscriptionRequest request;
+  std::atomic<bool> online{true};
+};
+
+// A shared subscription: share name and filter. pick() goes round the members that are online, or round all when none
+// is; `except` (0: nobody) is passed over, for a message that its first receiver gives back.
+class SharedGroup final : public RefCounted<SharedGroup> {
+ public:
+  explicit SharedGroup(std::string name) : name_(std::move(name)) {}
+  const std::string& name() const { return name_; }  // "$share/NAME/FILTER"
+  std::uint32_t next_turn() const { return turn_.fetch_add(1, std::memory_order_relaxed); }
+
+ private:
+  std::string name_;
+  mutable std::atomic<std::uint32_t> turn_{0};
+};
+
+struct SharedMatch {
+  Ref<const SharedGroup> group;
+  std::vector<Ref<const SharedMember>> members;
+};
+
+// Null when there is no member but `except`.
+const SharedMember* pick(const SharedMatch& match, SubscriberId except = 0);
+
+// All receivers of one topic name. Immutable. `entries` are sorted by shard.
+class MatchList final : public RefCounted<MatchList> {
+ public:
+  std::vector<MatchEntry> entries;
+  std::vector<SharedMatch> shared;
+  bool empty() const { return entries.empty() && shared.empty(); }
+  // Entries of one shard: [begin, end) in `entries`.
+  std::pair<const MatchEntry*, const MatchEntry*> of_shard(std::uint32_t shard) const;
+};
+
+class SubscriptionIndex {
+ public:
+  SubscriptionIndex();
+  ~SubscriptionIndex();
+  SubscriptionIndex(const SubscriptionIndex&) = delete;
+  SubscriptionIndex& operator=(const SubscriptionIndex&) = delete;
+
+  // Stable handle of a filter in the index while the subscription that returned it exists; filter() rebuilds the
+  // string, so sessions need not keep a copy.
+  class Node;
+  struct Subscribed {
+    Node* node = nullptr;
+    bool existed = false;            // the subscriber had this filter already; its options were replaced
+    Ref<const SharedMember> member;  // for a shared filter
+  };
+  // Precondition: is_valid_filter(filter). A shared filter ("$share/...") joins the group.
+  Subscribed subscribe(std::string_view filter, SubscriberId subscriber, const SubscriptionRequest& request);
+  // False if there was no such subscription.
+  bool unsubscribe(std::string_view filter, SubscriberId subscriber);
+  bool unsubscribe(Node* node, SubscriberId subscriber);
+  static std::string filter(const Node* node);
+
+  // Fresh lookup, under the reader lock. Costs a walk of the trie; publishers use MatchCache.
+  Ref<const MatchList> match(std::string_view topic) const;
+
+  // The present members of a group by its name "$share/NAME/FILTER"; for handing a message on.
+  SharedMatch shared(std::string_view name) const;
+
+  // Version of everything that can match `topic`; equal versions before and after mean an unchanged match. Changes of
+  // subscriptions elsewhere in the topic tree do not change it (but for rare hash collisions).
+  struct VersionSlots {
+    std::uint32_t slots[3];
+  };
+  VersionSlots version_slots(std::string_view topic) const;
+  std::uint64_t version(const VersionSlots& slots) const;  // lock-free
+
+  std::size_t subscription_count() const;
+  std::size_t shared_subscription_count() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace petrel::topics
