@@ -1,0 +1,153 @@
+#include "base/output_buffer.h"
+
+#include <algorithm>
+#include <cassert>
+#include <cstdlib>
+#include <cstring>
+#include <new>
+#include <utility>
+
+namespace petrel {
+
+BufferPool::~BufferPool() {
+  for (void* block : free_) std::free(block);
+}
+
+void* BufferPool::take() {
+  if (!free_.empty()) {
+    void* block = free_.back();
+    free_.pop_back();
+    return block;
+  }
+  void* block = std::malloc(kBlockBytes);
+  if (block == nullptr) throw std::bad_alloc();
+  return block;
+}
+
+void BufferPool::give(void* block) {
+  if (free_.size() < max_kept_) {
+    free_.push_back(block);
+  } else {
+    std::free(block);
+  }
+}
+
+std::size_t OutputBuffer::size() const {
+  return block_ == nullptr ? 0 : (block_->end - block_->begin) + block_->referenced_bytes;
+}
+
+void OutputBuffer::free_block(Block* block) {
+  delete block->references;
+  if (block->capacity + sizeof(Block) == BufferPool::kBlockBytes) {
+    block->pool->give(block);
+  } else {
+    std::free(block);
+  }
+}
+
+void OutputBuffer::make_room(BufferPool& pool, std::size_t bytes) {
+  if (block_ == nullptr && bytes <= BufferPool::kBlockBytes - sizeof(Block)) {
+    block_ = new (pool.take()) Block{&pool, nullptr, 0, BufferPool::kBlockBytes - sizeof(Block), 0, 0, 0};
+    return;
+  }
+  std::size_t wanted = BufferPool::kBlockBytes;
+  const std::size_t held = block_ == nullptr ? 0 : block_->end - block_->begin;
+  while (wanted - sizeof(Block) < held + bytes) wanted *= 2;
+  void* memory = std::malloc(wanted);
+  if (memory == nullptr) throw std::bad_alloc();
+  auto* block = new (memory) Block{&pool, nullptr, 0, static_cast<std::uint32_t>(wanted - sizeof(Block)), 0, 0, 0};
+  if (block_ != nullptr) {
+    std::memcpy(block->data(), block_->data() + block_->begin, held);
+    block->end = static_cast<std::uint32_t>(held);
+    block->referenced_bytes = block_->referenced_bytes;
+    block->first_reference = block_->first_reference;
+    block->references = std::exchange(block_->references, nullptr);
+    if (block->references != nullptr) {
+      for (std::size_t i = block->first_reference; i < block->references->size(); ++i)
+        (*block->references)[i].after -= block_->begin;
+    }
+    free_block(block_);
+  }
+  block_ = block;
+}
+
+char* OutputBuffer::prepare(BufferPool& pool, std::size_t bytes) {
+  if (block_ == nullptr || block_->capacity - block_->end < bytes) make_room(pool, bytes);
+  return block_->data() + block_->end;
+}
+
+void OutputBuffer::commit(std::size_t bytes) {
+  assert(block_->capacity - block_->end >= bytes);
+  block_->end += static_cast<std::uint32_t>(bytes);
+}
+
+void OutputBuffer::append(BufferPool& pool, BytesView bytes) {
+  std::memcpy(prepare(pool, bytes.size()), bytes.data(), bytes.size());
+  commit(bytes.size());
+}
+
+void OutputBuffer::append_reference(BufferPool& pool, BytesView bytes, const void* owner, Release release) {
+  if (block_ == nullptr) make_room(pool, 0);
+  if (block_->references == nullptr) block_->references = new std::vector<Reference>;
+  block_->references->push_back({bytes, owner, release, block_->end});
+  block_->referenced_bytes += bytes.size();
+}
+
+std::size_t OutputBuffer::gather(std::span<Piece> out) const {
+  if (block_ == nullptr) return 0;
+  std::size_t count = 0;
+  std::uint32_t at = block_->begin;
+  if (block_->references != nullptr) {
+    for (std::size_t i = block_->first_reference; i < block_->references->size(); ++i) {
+      const Reference& reference = (*block_->references)[i];
+      if (reference.after > at) {
+        if (count == out.size()) return count;
+        out[count++] = {block_->data() + at, reference.after - at};
+        at = reference.after;
+      }
+      if (count == out.size()) return count;
+      out[count++] = {reference.bytes.data(), reference.bytes.size()};
+    }
+  }
+  if (block_->end > at && count < out.size()) out[count++] = {block_->data() + at, block_->end - at};
+  return count;
+}
+
+void OutputBuffer::consume(std::size_t bytes) {
+  assert(bytes <= size());
+  if (bytes == size()) {
+    clear();
+    return;
+  }
+  while (bytes > 0) {
+    Reference* next = nullptr;
+    if (block_->references != nullptr && block_->first_reference < block_->references->size())
+      next = &(*block_->references)[block_->first_reference];
+    const std::uint32_t copied_end = next == nullptr ? block_->end : next->after;
+    if (block_->begin < copied_end) {
+      const std::size_t step = std::min<std::size_t>(bytes, copied_end - block_->begin);
+      block_->begin += static_cast<std::uint32_t>(step);
+      bytes -= step;
+      continue;
+    }
+    const std::size_t step = std::min(bytes, next->bytes.size());
+    next->bytes.remove_prefix(step);
+    block_->referenced_bytes -= step;
+    bytes -= step;
+    if (next->bytes.empty()) {
+      next->release(next->owner);
+      ++block_->first_reference;
+    }
+  }
+}
+
+void OutputBuffer::clear() {
+  if (block_ == nullptr) return;
+  if (block_->references != nullptr) {
+    for (std::size_t i = block_->first_reference; i < block_->references->size(); ++i)
+      (*block_->references)[i].release((*block_->references)[i].owner);
+  }
+  free_block(std::exchange(block_, nullptr));
+}
+
+}  // namespace petrel
