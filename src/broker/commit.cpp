@@ -1,0 +1,118 @@
+// Acknowledgements wait for the store: what a turn changes is one batch, and every acknowledgement of that turn is held
+// until the batch is committed. Held packets leave in the order they were made, so the order of acknowledgements is the
+// order of the packets they acknowledge [MQTT-4.6.0-2] to [MQTT-4.6.0-4].
+#include "broker/shard.h"
+#include "broker/write_packet.h"
+
+namespace petrel::broker {
+
+using wire::PacketType;
+
+void Shard::hold_ack(Session& session, PacketType type, wire::PacketId packet_id, Reason reason) {
+  held_.push_back({Held::Kind::kAck, type, reason, packet_id, session.connection_number, session.id, {}});
+}
+
+void Shard::hold_bytes(Session& session, std::string bytes, PacketType type) {
+  held_.push_back({Held::Kind::kBytes, type, Reason::kSuccess, 0, session.connection_number, session.id, std::move(bytes)});
+}
+
+void Shard::hold(Session& session, Held::Kind kind, wire::PacketId packet_id, std::string bytes) {
+  held_.push_back(
+      {kind, PacketType::kPublish, Reason::kSuccess, packet_id, session.connection_number, session.id, std::move(bytes)});
+}
+
+void Shard::submit() {
+  if (batch_.changes.empty()) {
+    if (held_.empty()) return;
+    if (!waiting_.empty()) {
+      // Nothing of their own to wait for, but they must not overtake what waits.
+      auto& later = waiting_.back().held;
+      later.insert(later.end(), std::make_move_iterator(held_.begin()), std::make_move_iterator(held_.end()));
+      held_.clear();
+      return;
+    }
+    std::swap(held_, spare_held_);
+    release_held(spare_held_);
+    return;
+  }
+  batch_.number = ++last_submitted_;
+  waiting_.push_back({batch_.number, std::move(held_)});
+  held_ = {};
+  lane_.commit(std::exchange(batch_, {}));
+}
+
+void Shard::on_committed(storage::BatchNumber number) {
+  while (!waiting_.empty() && waiting_.front().number <= number) {
+    std::vector<Held> held = std::move(waiting_.front().held);
+    waiting_.pop_front();
+    release_held(held);
+  }
+}
+
+// Nobody has been promised anything yet: whoever waits for this batch is told to go, and may come again.
+void Shard::on_commit_failed(storage::BatchNumber number, const storage::StoreError& error) {
+  refusals_.error("store failed", {{"reason", error.what}});
+  while (!waiting_.empty() && waiting_.front().number <= number) {
+    const std::vector<Held> held = std::move(waiting_.front().held);
+    waiting_.pop_front();
+    for (const Held& one : held) {
+      Session* session = find(one.session);
+      if (session != nullptr && session->connection != nullptr && session->connection_number == one.connection_number)
+        fail(*session->connection, Reason::kImplementationSpecificError, "the server could not store what this needs");
+    }
+  }
+}
+
+void Shard::release_held(std::vector<Held>& held) {
+  for (Held& one : held) release_one(one);
+  held.clear();
+}
+
+void Shard::release_one(Held& held) {
+  Session* session = find(held.session);
+  if (session == nullptr || session->connection == nullptr || session->connection_number != held.connection_number) return;
+  Connection& connection = *session->connection;
+  if (held.kind == Held::Kind::kOpen) return open(*session, held.bytes);
+  if (connection.state != Connection::State::kOpen) return;
+  switch (held.kind) {
+    case Held::Kind::kAck: {
+      if (held.type == PacketType::kPuback) session->incoming.acknowledged_qos1();
+      wire::Ack ack;
+      ack.type = held.type;
+      ack.packet_id = held.packet_id;
+      ack.reason = held.reason;
+      write(connection, ack);
+      return;
+    }
+    case Held::Kind::kBytes:
+      write_bytes(connection, held.bytes);
+      if (held.type == PacketType::kSuback && session->outbound != nullptr) pump(*session);
+      return;
+    case Held::Kind::kPublish: {
+      const session::Outgoing::Entry* entry = session->out().outgoing.find_sent(held.packet_id);
+      if (entry == nullptr || entry->state != session::Outgoing::State::kAwaitsPubrec) return;
+      const session::Delivery delivery = entry->delivery;
+      OutgoingPublish publish(delivery.message, now_, scratch_);
+      const bool fits = publish.append(connection, pool_,
+                                       {.qos = delivery.qos,
+                                        .retain = delivery.retain,
+                                        .dup = delivery.dup,
+                                        .packet_id = held.packet_id,
+                                        .identifiers = delivery.identifiers.get()});
+      if (fits) {
+        counters_.publish_sent.add();
+        request_flush(connection);
+        return;
+      }
+      // Larger than the client accepts: as if sent and acknowledged [MQTT-3.1.2-25].
+      (void)session->outbound->outgoing.on_pubrec(held.packet_id, Reason::kPacketTooLarge);
+      change(storage::EraseOutgoing{session->stored, held.packet_id});
+      drop(*session, delivery, counters_.dropped_too_large);
+      return;
+    }
+    case Held::Kind::kOpen:
+      return;
+  }
+}
+
+}  // namespace petrel::broker

@@ -1,0 +1,253 @@
+// CONNECT (MQTT 5.0, 3.1): whose session is it, may the client have it, what was agreed.
+#include <algorithm>
+#include <cassert>
+
+#include "broker/shard.h"
+#include "broker/write_packet.h"
+#include "wire/encode.h"
+
+namespace petrel::broker {
+
+using wire::Connect;
+using wire::ProtocolVersion;
+
+Shard::Received Shard::receive_connect(Connection& connection, BytesView bytes) {
+  Received result;
+  const auto closed = [&](std::string_view why) {
+    fail(connection, Reason::kMalformedPacket, why);
+    result.consumed = bytes.size();
+    result.then = Received::Then::kClosed;
+    return result;
+  };
+  // Told from the first byte, so that a stranger's stream is not gathered in hope of a packet.
+  if (byte_at(bytes, 0) != 0x10) return closed("first packet is not a CONNECT [MQTT-3.1.0-1]");
+  const auto frame = wire::next_frame(bytes, settings_.max_packet_bytes);
+  if (!frame.has_value()) return closed(frame.error().what);
+  if (!frame->complete) {
+    result.needed_bytes = frame->needed_bytes;
+    return result;
+  }
+  const auto connect = wire::decode_connect(frame->frame.body);
+  if (!connect.has_value()) {
+    // Before the version is known to be 5.0, only "unacceptable protocol version" has an answer (3.1.1, 3.1.2.2).
+    const wire::Error& error = connect.error();
+    if (error.reason == Reason::kUnsupportedProtocolVersion) {
+      refuse(connection, ProtocolVersion::kV311, error.reason, {}, error.what);
+    } else {
+      fail(connection, error.reason, error.what);
+    }
+    result.consumed = frame->frame.total_bytes;
+    result.then = Received::Then::kClosed;
+    return result;
+  }
+  if (connect->client_id.empty()) {
+    const bool may_be_empty = connect->version == ProtocolVersion::kV5 ||
+                              (connect->version == ProtocolVersion::kV311 && connect->clean_start);
+    if (!may_be_empty) {
+      refuse(connection, connect->version, Reason::kClientIdentifierNotValid, {}, "empty client identifier [MQTT-3.1.3-8]");
+      result.consumed = frame->frame.total_bytes;
+      result.then = Received::Then::kClosed;
+      return result;
+    }
+    return accept(connection, *connect, assign_client_id(), frame->frame.total_bytes);
+  }
+  if (const std::uint32_t owner = owner_of(connect->client_id); owner != index_) {
+    result.then = Received::Then::kHandOver;
+    result.owner = owner;
+    return result;
+  }
+  return accept(connection, *connect, connect->client_id, frame->frame.total_bytes);
+}
+
+// Random enough not to be guessed, and owned by this shard, so that the connection can stay.
+std::string Shard::assign_client_id() {
+  static constexpr std::string_view kDigits = "0123456789abcdefghijklmnopqrstuvwxyz";
+  for (;;) {
+    std::string id = "petrel-";
+    for (int half = 0; half < 2; ++half) {
+      std::uint64_t bits = random_.next();
+      for (int i = 0; i < 10; ++i, bits /= kDigits.size()) id += kDigits[bits % kDigits.size()];
+    }
+    if (owner_of(id) == index_ && !by_client_id_.contains(id)) return id;
+  }
+}
+
+void Shard::refuse(Connection& connection, ProtocolVersion version, Reason reason, std::string_view client_id,
+                   std::string_view why) {
+  counters_.connections_refused.add();
+  refusals_.info("connection refused", {{"client", client_id},
+                                        {"address", connection.peer_name()},
+                                        {"code", wire::name(reason)},
+                                        {"reason", why}});
+  connection.version = version;
+  wire::Connack connack;
+  connack.reason = reason;
+  write(connection, connack);
+  connection.state = Connection::State::kClosing;
+  wheel_.cancel(connection);
+  host_.close(connection);
+}
+
+Shard::Received Shard::accept(Connection& connection, const Connect& connect, std::string_view client_id,
+                              std::size_t consumed) {
+  Received result;
+  result.consumed = consumed;
+  result.then = Received::Then::kClosed;
+  const auto refused = [&](Reason reason, std::string_view why) {
+    refuse(connection, connect.version, reason, client_id, why);
+    return result;
+  };
+  if (shutting_down_) return refused(Reason::kServerShuttingDown, "server is shutting down");
+  if (connect.authentication_method)
+    return refused(Reason::kBadAuthenticationMethod, "no enhanced authentication method is configured");
+  if (connection.policy != nullptr && !connection.policy->allow_anonymous)
+    return refused(Reason::kNotAuthorized, "this listener does not admit anonymous clients");
+  if (connect.will && (connect.will->topic.size() > settings_.max_topic_bytes ||
+                       topics::level_count(connect.will->topic) > settings_.max_topic_levels))
+    return refused(Reason::kTopicNameInvalid, "will topic is longer or deeper than the limits allow");
+
+  Session* session = nullptr;
+  bool present = false;
+  if (const auto it = by_client_id_.find(client_id); it != by_client_id_.end()) {
+    session = it->second;
+    if (session->connection != nullptr) {
+      // [MQTT-3.1.4-3]: the existing connection goes.
+      const topics::SubscriberId id = session->id;
+      fail(*session->connection, Reason::kSessionTakenOver, "another connection took the session over");
+      session = find(id);
+    }
+    if (session != nullptr && connect.clean_start) {
+      end_session(*session);
+      session = nullptr;
+    }
+    present = session != nullptr;
+  }
+  if (session == nullptr) {
+    if (by_client_id_.size() >= SessionDirectory::kMaxSlots)
+      return refused(Reason::kServerBusy, "this shard holds as many sessions as it can");
+    session = &create_session(client_id);
+  }
+  apply_connect(connection, *session, connect);
+
+  wire::Connack connack;
+  connack.session_present = present;
+  if (connect.version == ProtocolVersion::kV5) {
+    if (connect.session_expiry_interval_s.value_or(0) != session->expiry_interval_s)
+      connack.session_expiry_interval_s = session->expiry_interval_s;
+    connack.receive_maximum = settings_.receive_maximum;
+    connack.maximum_packet_size_bytes = settings_.max_packet_bytes;
+    connack.topic_alias_maximum = settings_.topic_alias_maximum;
+    if (connect.client_id.empty()) connack.assigned_client_identifier = session->client_id;
+    if (connect.keep_alive_s != connection.keep_alive_s) connack.server_keep_alive_s = connection.keep_alive_s;
+  }
+  std::string response_information;
+  if (connect.version == ProtocolVersion::kV5 && connect.request_response_information) {
+    response_information = "response/" + session->client_id;
+    connack.response_information = response_information;
+  }
+  std::string bytes(wire::encoded_size(connect.version, connack), '\0');
+  wire::encode(connect.version, connack, bytes.data());
+  log_.debug("client connected", {{"client", session->client_id},
+                                  {"address", connection.peer_name()},
+                                  {"version", static_cast<int>(connect.version)},
+                                  {"session_present", present ? "yes" : "no"},
+                                  {"keep_alive_s", connection.keep_alive_s}});
+  result.then = Received::Then::kContinue;
+  if (session->stored == 0) {
+    open(*session, bytes);
+  } else {
+    connection.state = Connection::State::kAwaitsCommit;
+    hold(*session, Held::Kind::kOpen, 0, std::move(bytes));
+    result.then = Received::Then::kPause;
+  }
+  return result;
+}
+
+Session& Shard::create_session(std::string_view client_id) {
+  std::uint32_t slot = 0;
+  if (free_slots_.empty()) {
+    slot = static_cast<std::uint32_t>(slots_.size());
+    slots_.emplace_back();
+  } else {
+    slot = free_slots_.back();
+    free_slots_.pop_back();
+  }
+  Slot& place = slots_[slot];
+  place.generation = place.generation % 0xffffffU + 1;
+  place.session = std::make_unique<Session>();
+  Session& session = *place.session;
+  session.id = topics::make_subscriber_id(index_, slot, place.generation);
+  session.client_id = client_id;
+  by_client_id_.emplace(session.client_id, &session);
+  counters_.sessions_created.add();
+  return session;
+}
+
+void Shard::apply_connect(Connection& connection, Session& session, const Connect& connect) {
+  connection.session = &session;
+  connection.version = connect.version;
+  connection.problem_information = connect.request_problem_information;
+  connection.keep_alive_s = connect.keep_alive_s;
+  if (settings_.keep_alive_max_s != 0 && connect.version == ProtocolVersion::kV5 &&
+      (connect.keep_alive_s == 0 || connect.keep_alive_s > settings_.keep_alive_max_s))
+    connection.keep_alive_s = settings_.keep_alive_max_s;
+  std::uint32_t expiry_s = 0;
+  if (connect.version == ProtocolVersion::kV5) {
+    connection.maximum_packet_bytes = connect.maximum_packet_size_bytes.value_or(0xffffffff);
+    if (settings_.topic_alias_maximum > 0)
+      connection.incoming_aliases = std::make_unique<session::IncomingAliases>(settings_.topic_alias_maximum);
+    if (const std::uint16_t aliases = std::min(connect.topic_alias_maximum, settings_.topic_alias_maximum_out); aliases > 0)
+      connection.outgoing_aliases = std::make_unique<session::OutgoingAliases>(aliases);
+    expiry_s = std::min(connect.session_expiry_interval_s.value_or(0), settings_.session_expiry_max_s);
+  } else if (!connect.clean_start) {
+    expiry_s = std::min(settings_.session_expiry_default_s, settings_.session_expiry_max_s);
+  }
+  session.connection = &connection;
+  ++session.connection_number;
+  session.expiry_interval_s = expiry_s;
+  if (session.absence != nullptr) wheel_.cancel(*session.absence);
+  session.absence.reset();
+  session.incoming.begin_connection(settings_.receive_maximum);
+  const std::uint16_t receive_maximum = std::min(connect.receive_maximum.value_or(65535), settings_.max_inflight_messages);
+  if (session.outbound != nullptr || receive_maximum != settings_.max_inflight_messages)
+    session.out().outgoing.begin_connection(receive_maximum);
+  if (expiry_s > 0 && session.stored == 0) {
+    session.stored = shared_.last_session_id.fetch_add(1, std::memory_order_relaxed) + 1;
+    by_stored_id_.emplace(session.stored, &session);
+    shared_.directory.set(session.id, session.stored);
+  }
+  if (session.stored != 0) store_session(session, true, 0);
+
+  // A will that waited for the client's return is not published [MQTT-3.1.3-9]; each CONNECT brings its own or none.
+  const bool had_will = session.will != nullptr;
+  session.will.reset();
+  if (connect.will) {
+    const wire::Will& will = *connect.will;
+    session.will = std::make_unique<PendingWill>();
+    storage::WillRecord& record = session.will->record;
+    record.topic = will.topic;
+    record.payload = will.payload;
+    wire::append_forwarded_properties(will.properties, record.forwarded_properties);
+    record.qos = will.qos;
+    record.retain = will.retain;
+    record.delay_interval_s = will.delay_interval_s;
+    record.message_expiry_interval_s = will.properties.message_expiry_interval_s;
+    if (session.stored != 0) change(storage::PutWill{session.stored, record});
+  } else if (had_will && session.stored != 0) {
+    change(storage::EraseWill{session.stored});
+  }
+}
+
+void Shard::open(Session& session, const std::string& connack) {
+  Connection& connection = *session.connection;
+  const bool paused = connection.state == Connection::State::kAwaitsCommit;
+  connection.state = Connection::State::kOpen;
+  write_bytes(connection, connack);
+  arm(connection);
+  for (const SessionSubscription& subscription : session.subscriptions)
+    if (subscription.member) subscription.member->online.store(true, std::memory_order_relaxed);
+  if (session.outbound != nullptr) pump(session);
+  if (paused) host_.resume(connection);
+}
+
+}  // namespace petrel::broker

@@ -1,0 +1,58 @@
+// A client's connection as the broker sees it: bytes to send, protocol version, limits, aliases. The driver derives its
+// socket from it and feeds Shard::receive(). Sans-I/O: nothing here reads or writes a descriptor.
+//
+// Threads: the shard's that has it; before CONNECT is read it may move to another shard (Shard::receive says so).
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "base/output_buffer.h"
+#include "base/time.h"
+#include "broker/shard_timer.h"
+#include "session/topic_aliases.h"
+#include "wire/packet.h"
+
+namespace petrel::broker {
+
+struct Session;
+
+// What a listener says about those who come through it.
+struct ListenerPolicy {
+  bool allow_anonymous = true;
+};
+
+class Connection : public ShardTimer {
+ public:
+  enum class State : std::uint8_t {
+    kAwaitsConnect,
+    kAwaitsCommit,  // accepted; CONNACK waits for the store
+    kOpen,
+    kClosing,  // has no session any more; what is in `output` is still to be sent
+  };
+
+  virtual std::string peer_name() const = 0;  // for logs: "192.0.2.7:4711"
+
+  OutputBuffer output;
+  Session* session = nullptr;
+  const ListenerPolicy* policy = nullptr;
+  TimeMs opened_at = 0;
+  TimeMs last_received_at = 0;
+  TimeMs blocked_since = 0;  // by the driver: the peer takes no bytes since then; 0: it does
+  std::unique_ptr<session::IncomingAliases> incoming_aliases;
+  std::unique_ptr<session::OutgoingAliases> outgoing_aliases;
+  std::uint32_t maximum_packet_bytes = 0xffffffff;  // the client's
+  std::uint16_t keep_alive_s = 0;
+  wire::ProtocolVersion version = wire::ProtocolVersion::kV311;
+  State state = State::kAwaitsConnect;
+  bool flush_requested = false;  // cleared by the driver when it flushes
+  bool wants_drain_notice = false;  // deliveries wait for `output` to shrink
+  bool problem_information = true;
+
+ protected:
+  Connection() : ShardTimer(Kind::kConnection) {}
+  ~Connection() = default;
+};
+
+}  // namespace petrel::broker

@@ -1,0 +1,157 @@
+// How connections and sessions end, and wills (MQTT 5.0, 3.1.2.5, 3.14, 4.1 and 4.13).
+#include <algorithm>
+
+#include "broker/shard.h"
+#include "broker/write_packet.h"
+
+namespace petrel::broker {
+
+using wire::ProtocolVersion;
+
+void Shard::handle_disconnect(Connection& connection, const wire::Frame& frame) {
+  const auto decoded = wire::decode_disconnect(connection.version, wire::Sender::kClient, frame.body);
+  if (!decoded.has_value()) return fail(connection, decoded.error().reason, decoded.error().what);
+  Session& session = *connection.session;
+  if (decoded->session_expiry_interval_s) {
+    if (session.expiry_interval_s == 0 && *decoded->session_expiry_interval_s != 0)
+      return fail(connection, Reason::kProtocolError,
+                  "DISCONNECT sets a session expiry interval where CONNECT had none [MQTT-3.14.2-2]");
+    session.expiry_interval_s = std::min(*decoded->session_expiry_interval_s, settings_.session_expiry_max_s);
+  }
+  log_.debug("client disconnected", {{"client", session.client_id}, {"code", wire::name(decoded->reason)}});
+  // Only a normal disconnection discards the will [MQTT-3.14.4-3].
+  leave(connection, decoded->reason != Reason::kSuccess);
+  connection.state = Connection::State::kClosing;
+  wheel_.cancel(connection);
+  host_.close(connection);
+}
+
+void Shard::fail(Connection& connection, Reason reason, std::string_view why) {
+  if (connection.state == Connection::State::kClosing) return;
+  const bool known = connection.session != nullptr;
+  refusals_.info(known ? "client disconnected by server" : "connection refused",
+                 {{"client", known ? std::string_view(connection.session->client_id) : std::string_view{}},
+                  {"address", connection.peer_name()},
+                  {"code", wire::name(reason)},
+                  {"reason", why}});
+  if (!known) counters_.connections_refused.add();
+  if (connection.state == Connection::State::kOpen && connection.version == ProtocolVersion::kV5) {
+    wire::Disconnect disconnect;
+    disconnect.reason = reason;
+    if (connection.problem_information) disconnect.reason_string = why;
+    if (wire::encoded_size(connection.version, disconnect) > connection.maximum_packet_bytes)
+      disconnect.reason_string.reset();
+    write(connection, disconnect);
+  }
+  leave(connection, true);
+  connection.state = Connection::State::kClosing;
+  wheel_.cancel(connection);
+  host_.close(connection);
+}
+
+void Shard::disconnected(Connection& connection, std::string_view why) {
+  wheel_.cancel(connection);
+  if (connection.state == Connection::State::kClosing) return;
+  if (connection.session == nullptr) {
+    refusals_.info("connection refused",
+                   {{"address", connection.peer_name()}, {"reason", "closed before a complete CONNECT"}});
+    counters_.connections_refused.add();
+  } else {
+    log_.debug("client gone", {{"client", connection.session->client_id}, {"reason", why}});
+  }
+  leave(connection, true);
+  connection.state = Connection::State::kClosing;
+}
+
+// The session loses its connection; what becomes of it depends on its expiry interval.
+void Shard::leave(Connection& connection, bool publish_will) {
+  counters_.connections_closed.add();
+  if (connection.session == nullptr) return;
+  Session& session = *std::exchange(connection.session, nullptr);
+  session.connection = nullptr;
+  for (const SessionSubscription& subscription : session.subscriptions)
+    if (subscription.member) subscription.member->online.store(false, std::memory_order_relaxed);
+  if (!publish_will && session.will != nullptr) {
+    session.will.reset();
+    if (session.stored != 0) change(storage::EraseWill{session.stored});
+  }
+  if (session.outbound != nullptr) session.outbound->read_request = 0;
+  finish_session(session);
+}
+
+void Shard::finish_session(Session& session) {
+  if (session.expiry_interval_s == 0) return end_session(session);
+  store_session(session, false, now_);
+  auto absence = std::make_unique<Absence>(session);
+  if (session.expiry_interval_s != kSessionNeverExpires)
+    absence->expires_at = now_ + TimeMs{session.expiry_interval_s} * 1000;
+  if (session.will != nullptr) {
+    if (session.will->record.delay_interval_s == 0) {
+      this->publish_will(session);
+    } else {
+      absence->will_at = now_ + TimeMs{session.will->record.delay_interval_s} * 1000;
+    }
+  }
+  session.absence = std::move(absence);
+  check_absence(*session.absence);
+}
+
+void Shard::publish_will(Session& session) {
+  const std::unique_ptr<PendingWill> will = std::move(session.will);
+  if (session.stored != 0) change(storage::EraseWill{session.stored});
+  const storage::WillRecord& record = will->record;
+  TimeMs expires_at = kNever;
+  if (record.message_expiry_interval_s) expires_at = now_ + TimeMs{*record.message_expiry_interval_s} * 1000;
+  publish({.topic = record.topic,
+           .payload = record.payload,
+           .forwarded_properties = record.forwarded_properties,
+           .qos = record.qos,
+           .retain = record.retain,
+           .expires_at = expires_at,
+           .publisher = session.id});
+}
+
+// The session and all that belongs to it ends [MQTT-3.1.2-23]; its will is due at the latest now [MQTT-3.1.2-8].
+void Shard::end_session(Session& session) {
+  if (session.will != nullptr) publish_will(session);
+  if (session.absence != nullptr) wheel_.cancel(*session.absence);
+  bool shared_member = false;
+  for (const SessionSubscription& subscription : session.subscriptions) {
+    shared_member = shared_member || subscription.member;
+    shared_.index.unsubscribe(subscription.node, session.id);
+  }
+  session.subscriptions.clear();
+  bool backlog = false;
+  storage::QueuePosition position;
+  if (session.outbound != nullptr) {
+    Outbound& out = *session.outbound;
+    backlog = out.backlog_messages > 0;
+    position = std::move(out.position);
+    // What was sent with QoS 2 stays with the client it was sent to [MQTT-4.8.2-5]; the rest goes to another member.
+    out.outgoing.abandon([&](session::Delivery delivery) {
+      if (delivery.qos == wire::Qos::k1) hand_on(session, std::move(delivery));
+    });
+    while (!out.queue.empty()) hand_on(session, out.queue.pop_front());
+  }
+  if (session.stored != 0) {
+    by_stored_id_.erase(session.stored);
+    shared_.directory.set(session.id, 0);
+    if (shared_member && backlog) {
+      depart(session.stored, session.id, std::move(position));
+    } else {
+      change(storage::EraseSession{session.stored});
+    }
+  }
+  counters_.sessions_ended.add();
+  by_client_id_.erase(session.client_id);
+  const std::uint32_t slot = topics::slot_of(session.id);
+  slots_[slot].session.reset();
+  free_slots_.push_back(slot);
+}
+
+void Shard::store_session(const Session& session, bool connected, TimeMs disconnected_at) {
+  if (session.stored == 0) return;
+  change(storage::PutSession{{session.stored, session.client_id, session.expiry_interval_s, connected, disconnected_at}});
+}
+
+}  // namespace petrel::broker

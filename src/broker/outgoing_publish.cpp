@@ -1,0 +1,128 @@
+#include "broker/outgoing_publish.h"
+
+#include "wire/encode.h"
+
+namespace petrel::broker {
+
+using wire::Message;
+using wire::ProtocolVersion;
+
+namespace {
+
+Message::Parts parts_of(const Message& message) {
+  return {.topic = message.topic(),
+          .payload = message.payload(),
+          .forwarded_properties = message.forwarded_properties(),
+          .qos = message.qos(),
+          .retain = message.retain(),
+          .expires_at = message.expires_at(),
+          .publisher = message.publisher()};
+}
+
+}  // namespace
+
+OutgoingPublish::OutgoingPublish(Ref<const Message> message, TimeMs now, std::string& scratch)
+    : parts_(parts_of(*message)), message_(std::move(message)), now_(now), scratch_(scratch), scratch_begin_(scratch.size()) {}
+
+const Ref<const Message>& OutgoingPublish::message() {
+  if (message_.get() == nullptr) message_ = Message::create(parts_);
+  return message_;
+}
+
+wire::Publish OutgoingPublish::packet(bool v5, const How& how) const {
+  wire::Publish publish;
+  publish.dup = how.dup;
+  publish.qos = how.qos;
+  publish.retain = how.retain;
+  publish.topic = parts_.topic;
+  publish.packet_id = how.packet_id;
+  publish.payload = parts_.payload;
+  if (v5) {
+    publish.forwarded_properties = parts_.forwarded_properties;
+    if (parts_.expires_at != kNever) {
+      // The interval that is left, in seconds, rounded up: 0 is only for what has expired [MQTT-3.3.2-6].
+      const TimeMs left = parts_.expires_at > now_ ? parts_.expires_at - now_ : 0;
+      publish.properties.message_expiry_interval_s = static_cast<std::uint32_t>((left + 999) / 1000);
+    }
+    if (how.identifiers != nullptr) publish.subscription_identifiers = how.identifiers->bytes();
+  }
+  return publish;
+}
+
+const OutgoingPublish::Variant& OutgoingPublish::variant(bool v5, const How& how) {
+  const std::size_t index = (v5 ? 4U : 0U) | (how.qos != wire::Qos::k0 ? 2U : 0U) | (how.retain ? 1U : 0U);
+  Variant& variant = variants_[index];
+  if (variant.size != 0) return variant;
+  How plain = how;
+  plain.packet_id = how.qos == wire::Qos::k0 ? 0 : 1;
+  const wire::Publish publish = packet(v5, plain);
+  const ProtocolVersion version = v5 ? ProtocolVersion::kV5 : ProtocolVersion::kV311;
+  const std::size_t whole = wire::encoded_size(version, publish);
+  const std::size_t at = scratch_.size();
+  scratch_.resize(at + whole);
+  wire::encode(version, publish, scratch_.data() + at);
+  variant.begin = static_cast<std::uint32_t>(at);
+  variant.size = static_cast<std::uint32_t>(whole);
+  if (refers()) {
+    variant.size -= static_cast<std::uint32_t>(parts_.payload.size());
+    scratch_.resize(at + variant.size);
+  }
+  std::uint32_t header = 2;
+  while ((static_cast<std::uint8_t>(scratch_[at + header - 1]) & 0x80U) != 0) ++header;
+  variant.packet_id_at = header + 2 + static_cast<std::uint32_t>(parts_.topic.size());
+  return variant;
+}
+
+void OutgoingPublish::append_payload(Connection& connection, BufferPool& pool) {
+  const Message* owner = Ref<const Message>(message()).detach();
+  connection.output.append_reference(pool, owner->payload(), owner,
+                                     [](const void* held) { static_cast<const Message*>(held)->release(); });
+}
+
+bool OutgoingPublish::append(Connection& connection, BufferPool& pool, const How& how) {
+  const bool v5 = connection.version == ProtocolVersion::kV5;
+  if (how.dup || (v5 && (how.identifiers != nullptr || connection.outgoing_aliases != nullptr)))
+    return append_own(connection, pool, how);
+  const Variant& bytes = variant(v5, how);
+  const std::size_t whole = bytes.size + (refers() ? parts_.payload.size() : 0);
+  if (whole > connection.maximum_packet_bytes) return false;
+  char* out = connection.output.prepare(pool, bytes.size);
+  scratch_.copy(out, bytes.size, bytes.begin);
+  if (how.qos != wire::Qos::k0) {
+    // The variant was encoded for any QoS above 0: the first byte carries the receiver's.
+    out[0] = static_cast<char>((static_cast<unsigned>(out[0]) & 0xf9U) | (static_cast<unsigned>(how.qos) << 1));
+    put_u16(out + bytes.packet_id_at, how.packet_id);
+  }
+  connection.output.commit(bytes.size);
+  if (refers()) append_payload(connection, pool);
+  return true;
+}
+
+bool OutgoingPublish::append_own(Connection& connection, BufferPool& pool, const How& how) {
+  const bool v5 = connection.version == ProtocolVersion::kV5;
+  wire::Publish publish = packet(v5, how);
+  session::OutgoingAliases::Alias alias;
+  if (v5 && connection.outgoing_aliases != nullptr) {
+    alias = connection.outgoing_aliases->use(parts_.topic);
+    if (alias.alias != 0) publish.topic_alias = alias.alias;
+    if (alias.topic_known) publish.topic = {};
+  }
+  const std::size_t whole = wire::encoded_size(connection.version, publish);
+  if (whole > connection.maximum_packet_bytes) {
+    if (alias.alias != 0) connection.outgoing_aliases->forget(alias.alias);
+    return false;
+  }
+  if (refers()) {
+    // Encoded aside, so that the large payload is not copied twice into the output.
+    std::string bytes(whole, '\0');
+    wire::encode(connection.version, publish, bytes.data());
+    connection.output.append(pool, std::string_view(bytes).substr(0, whole - parts_.payload.size()));
+    append_payload(connection, pool);
+  } else {
+    wire::encode(connection.version, publish, connection.output.prepare(pool, whole));
+    connection.output.commit(whole);
+  }
+  return true;
+}
+
+}  // namespace petrel::broker

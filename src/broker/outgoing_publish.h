@@ -1,0 +1,67 @@
+// One message being sent to many: encoded at most once per variant (protocol family, QoS or not, retain), then copied
+// into each receiver's output and patched with its packet identifier. Receivers with something of their own (a topic
+// alias, subscription identifiers, DUP) get an encoding of their own. Payloads of kReferenceBytes and more are not copied
+// but referenced: measured, copying wins up to 1 KiB and references from 2 KiB on.
+//
+// Threads: one shard's, on the stack. The parts outlive it.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+
+#include "base/output_buffer.h"
+#include "base/time.h"
+#include "broker/connection.h"
+#include "topics/subscription_index.h"
+#include "wire/message.h"
+
+namespace petrel::broker {
+
+class OutgoingPublish {
+ public:
+  static constexpr std::size_t kReferenceBytes = 2048;
+
+  // A message just received; a shared block is made of it only if someone must keep it.
+  OutgoingPublish(const wire::Message::Parts& parts, TimeMs now, std::string& scratch)
+      : parts_(parts), now_(now), scratch_(scratch), scratch_begin_(scratch.size()) {}
+  OutgoingPublish(Ref<const wire::Message> message, TimeMs now, std::string& scratch);
+  ~OutgoingPublish() { scratch_.resize(scratch_begin_); }
+  OutgoingPublish(const OutgoingPublish&) = delete;
+  OutgoingPublish& operator=(const OutgoingPublish&) = delete;
+
+  const wire::Message::Parts& parts() const { return parts_; }
+  const Ref<const wire::Message>& message();
+  bool expired() const { return now_ >= parts_.expires_at; }
+
+  struct How {
+    wire::Qos qos = wire::Qos::k0;
+    bool retain = false;
+    bool dup = false;
+    wire::PacketId packet_id = 0;
+    const topics::EncodedIdentifiers* identifiers = nullptr;
+  };
+  // Appends the packet to the connection's output. False, and nothing appended, when it is larger than the client
+  // accepts [MQTT-3.1.2-24].
+  [[nodiscard]] bool append(Connection& connection, BufferPool& pool, const How& how);
+
+ private:
+  // A variant's bytes in the scratch buffer, without the payload if that is referenced.
+  struct Variant {
+    std::uint32_t begin = 0, size = 0, packet_id_at = 0;
+  };
+  const Variant& variant(bool v5, const How& how);
+  wire::Publish packet(bool v5, const How& how) const;
+  bool append_own(Connection& connection, BufferPool& pool, const How& how);
+  bool refers() const { return parts_.payload.size() >= kReferenceBytes; }
+  void append_payload(Connection& connection, BufferPool& pool);
+
+  wire::Message::Parts parts_;
+  Ref<const wire::Message> message_;
+  TimeMs now_;
+  std::string& scratch_;
+  std::size_t scratch_begin_;
+  std::array<Variant, 8> variants_{};
+};
+
+}  // namespace petrel::broker

@@ -1,0 +1,107 @@
+// PUBLISH from a client (MQTT 5.0, 3.3).
+#include "broker/shard.h"
+#include "broker/write_packet.h"
+#include "topics/topic.h"
+#include "wire/property.h"
+
+namespace petrel::broker {
+
+using wire::PacketType;
+using wire::ProtocolVersion;
+using wire::Qos;
+
+void Shard::handle_publish(Connection& connection, const wire::Frame& frame) {
+  const auto decoded = wire::decode_publish(connection.version, wire::Sender::kClient, frame.flags, frame.body);
+  if (!decoded.has_value()) return fail(connection, decoded.error().reason, decoded.error().what);
+  const wire::Publish& publish = *decoded;
+  counters_.publish_received.add();
+
+  std::string_view topic = publish.topic;
+  if (publish.topic_alias) {
+    const std::uint16_t alias = *publish.topic_alias;
+    if (connection.incoming_aliases == nullptr || alias > connection.incoming_aliases->maximum())
+      return fail(connection, Reason::kTopicAliasInvalid, "topic alias above the announced maximum [MQTT-3.3.2-9]");
+    if (topic.empty()) {
+      topic = connection.incoming_aliases->find(alias);
+      if (topic.empty()) return fail(connection, Reason::kProtocolError, "topic alias that was not defined [MQTT-3.3.2-7]");
+    } else {
+      connection.incoming_aliases->define(alias, topic);
+    }
+  }
+  if (topic.size() > settings_.max_topic_bytes || topics::level_count(topic) > settings_.max_topic_levels)
+    return fail(connection, Reason::kTopicNameInvalid, "topic name is longer or deeper than the limits allow");
+  TimeMs expires_at = kNever;
+  if (publish.properties.message_expiry_interval_s)
+    expires_at = now_ + TimeMs{*publish.properties.message_expiry_interval_s} * 1000;
+  take_publish(connection, publish, topic, expires_at);
+}
+
+bool Shard::take_publish(Connection& connection, const wire::Publish& publish, std::string_view topic, TimeMs expires_at) {
+  Session& session = *connection.session;
+  using Taken = session::Incoming::Taken;
+  Taken taken = Taken::kNew;
+  if (publish.qos == Qos::k1) taken = session.incoming.take_qos1();
+  if (publish.qos == Qos::k2) taken = session.incoming.take_qos2(publish.packet_id);
+  if (taken == Taken::kTooMany) {
+    fail(connection, Reason::kReceiveMaximumExceeded, "more unacknowledged PUBLISH packets than the Receive Maximum");
+    return false;
+  }
+  if (taken == Taken::kDuplicate) {
+    hold_ack(session, PacketType::kPubrec, publish.packet_id);
+    return true;
+  }
+  // Names under $SYS are the broker's own to publish (4.7.2).
+  const bool forbidden = topic.starts_with("$SYS/") || topic == "$SYS" || topic.starts_with("$share/");
+  bool matched = true;
+  if (!forbidden) {
+    std::string collected;
+    BytesView properties = publish.forwarded_properties;
+    if (publish.forwarded_properties_scattered) {
+      wire::collect_forwarded_properties(publish, collected);
+      properties = collected;
+    }
+    OutgoingPublish outgoing({.topic = topic,
+                              .payload = publish.payload,
+                              .forwarded_properties = properties,
+                              .qos = publish.qos,
+                              .retain = publish.retain,
+                              .expires_at = expires_at,
+                              .publisher = session.id},
+                             now_, scratch_);
+    if (publish.retain) keep_retained(outgoing);
+    matched = route(outgoing);
+  }
+  if (publish.qos == Qos::k0) return true;
+  const Reason reason =
+      forbidden ? Reason::kNotAuthorized : (matched ? Reason::kSuccess : Reason::kNoMatchingSubscribers);
+  if (publish.qos == Qos::k1) {
+    hold_ack(session, PacketType::kPuback, publish.packet_id, reason);
+    return true;
+  }
+  if (forbidden) {
+    session.incoming.release(publish.packet_id);
+  } else if (session.stored != 0) {
+    change(storage::PutIncoming{session.stored, publish.packet_id});
+  }
+  hold_ack(session, PacketType::kPubrec, publish.packet_id, reason);
+  return true;
+}
+
+void Shard::keep_retained(OutgoingPublish& publish) {
+  if (publish.parts().payload.empty()) {
+    // An empty payload clears the topic and is itself not kept [MQTT-3.3.1-6], [MQTT-3.3.1-7].
+    if (shared_.retained.erase(publish.parts().topic))
+      change(storage::EraseRetained{std::string(publish.parts().topic)});
+    return;
+  }
+  if (settings_.max_retained_messages != 0 && shared_.retained.count() >= settings_.max_retained_messages &&
+      !shared_.retained.get(publish.parts().topic)) {
+    refusals_.warning("retained message not kept",
+                      {{"topic", publish.parts().topic}, {"reason", "limits.max_retained_messages is reached"}});
+    return;
+  }
+  shared_.retained.set(publish.message());
+  change(storage::PutRetained{publish.message()});
+}
+
+}  // namespace petrel::broker

@@ -1,0 +1,353 @@
+// From a message to its receivers: matching, storing, sending, waiting (MQTT 5.0, 3.3.4, 4.3 and 4.8).
+#include <algorithm>
+
+#include "broker/shard.h"
+
+namespace petrel::broker {
+
+using topics::Audience;
+using wire::Qos;
+
+namespace {
+
+// Messages of a stored queue that are held in memory ahead of the client's window.
+constexpr std::size_t kPrefetchMessages = 256;
+constexpr std::size_t kPrefetchBytes = 1U << 20;
+
+bool is_for(const topics::MatchEntry& entry, std::uint64_t publisher) {
+  if (entry.audience == Audience::kEveryone) return true;
+  return (entry.audience == Audience::kSelfOnly) == (entry.subscriber == publisher);
+}
+
+Qos lower(Qos a, std::uint8_t b) { return static_cast<std::uint8_t>(a) < b ? a : static_cast<Qos>(b); }
+
+}  // namespace
+
+bool Shard::route(OutgoingPublish& publish) {
+  const Ref<const topics::MatchList>& found = cache_.match(publish.parts().topic);
+  const topics::MatchList& matches = *found;
+  if (matches.empty()) return false;
+  const storage::MessageId id = publish.parts().qos == Qos::k0 ? 0 : store_for_receivers(publish, matches);
+  for (std::size_t i = 0; i < matches.entries.size();) {
+    // Entries are sorted by shard.
+    const std::uint32_t shard = topics::shard_of(matches.entries[i].subscriber);
+    if (shard == index_) {
+      const auto [begin, end] = matches.of_shard(index_);
+      i += static_cast<std::size_t>(end - begin);
+      continue;
+    }
+    outbox_[shard].messages.push_back({publish.message(), found, id});
+    while (i < matches.entries.size() && topics::shard_of(matches.entries[i].subscriber) == shard) ++i;
+  }
+  deliver_matches(publish, matches, id);
+  for (const topics::SharedMatch& match : matches.shared) deliver_shared(publish, match, 0);
+  return true;
+}
+
+// The queue entries of all stored receivers, on whichever shard they live, in this shard's batch.
+storage::MessageId Shard::store_for_receivers(OutgoingPublish& publish, const topics::MatchList& matches) {
+  storage::MessageId id = 0;
+  for (const topics::MatchEntry& entry : matches.entries) {
+    if (entry.qos == 0 || !is_for(entry, publish.parts().publisher)) continue;
+    const storage::SessionId stored = shared_.directory.find(entry.subscriber);
+    if (stored == 0) continue;
+    if (id == 0) id = next_message_id();
+    storage::QueueEntry queued;
+    queued.id = id;
+    queued.message = publish.message();
+    if (entry.identifiers) queued.identifiers = entry.identifiers->bytes();
+    queued.qos = lower(publish.parts().qos, entry.qos);
+    queued.retain = publish.parts().retain && entry.retain_as_published;
+    change(storage::Enqueue{stored, std::move(queued)});
+  }
+  return id;
+}
+
+void Shard::deliver_matches(OutgoingPublish& publish, const topics::MatchList& matches, storage::MessageId id) {
+  const auto [begin, end] = matches.of_shard(index_);
+  for (const topics::MatchEntry* entry = begin; entry != end; ++entry) {
+    if (entry->audience != Audience::kEveryone && !is_for(*entry, publish.parts().publisher)) continue;
+    Session* session = find(entry->subscriber);
+    if (session == nullptr) continue;
+    session::Delivery delivery;
+    delivery.qos = lower(publish.parts().qos, entry->qos);
+    delivery.retain = publish.parts().retain && entry->retain_as_published;
+    delivery.identifiers = entry->identifiers;
+    if (delivery.qos != Qos::k0 && session->stored != 0) delivery.id = id;
+    deliver(*session, publish, std::move(delivery));
+  }
+}
+
+void Shard::deliver_shared(OutgoingPublish& publish, const topics::SharedMatch& match, topics::SubscriberId except) {
+  const topics::SharedMember* member = topics::pick(match, except);
+  if (member == nullptr) return;
+  session::Delivery delivery;
+  delivery.qos = lower(publish.parts().qos, member->request.qos);
+  delivery.retain = publish.parts().retain && member->request.retain_as_published;
+  delivery.identifiers = member->request.identifiers;
+  delivery.group = match.group;
+  if (delivery.qos != Qos::k0) {
+    if (const storage::SessionId stored = shared_.directory.find(member->subscriber); stored != 0) {
+      delivery.id = next_message_id();
+      storage::QueueEntry queued;
+      queued.id = delivery.id;
+      queued.message = publish.message();
+      if (delivery.identifiers) queued.identifiers = delivery.identifiers->bytes();
+      queued.qos = delivery.qos;
+      queued.retain = delivery.retain;
+      queued.shared_group = match.group->name();
+      change(storage::Enqueue{stored, std::move(queued)});
+    }
+  }
+  if (topics::shard_of(member->subscriber) != index_) {
+    delivery.message = publish.message();
+    outbox_[topics::shard_of(member->subscriber)].shared.push_back({member->subscriber, std::move(delivery)});
+    return;
+  }
+  if (Session* session = find(member->subscriber); session != nullptr) deliver(*session, publish, std::move(delivery));
+}
+
+void Shard::on_mail(Mail mail) {
+  counters_.mails_received.add();
+  for (const RoutedMessage& routed : mail.messages) {
+    OutgoingPublish publish(routed.message, now_, scratch_);
+    deliver_matches(publish, *routed.matches, routed.id);
+  }
+  for (SharedDelivery& shared : mail.shared) {
+    OutgoingPublish publish(shared.delivery.message, now_, scratch_);
+    Session* session = find(shared.receiver);
+    if (session != nullptr) {
+      deliver(*session, publish, std::move(shared.delivery));
+    } else if (shared.delivery.group) {
+      // The member left while the message was on its way: another's turn.
+      deliver_shared(publish, shared_.index.shared(shared.delivery.group->name()), shared.receiver);
+    }
+  }
+}
+
+void Shard::deliver(Session& session, OutgoingPublish& publish, session::Delivery delivery) {
+  if (delivery.qos == Qos::k0) {
+    if (online(session)) send_qos0(session, publish, delivery);
+    return;
+  }
+  Outbound& out = session.out();
+  const bool may_send = online(session) && out.queue.empty() && out.backlog_messages == 0 && out.outgoing.can_send();
+  if (may_send && session.connection->output.size() < settings_.max_output_bytes) {
+    if (delivery.id != 0) out.position.advance(delivery.id);
+    send(session, publish, std::move(delivery));
+    return;
+  }
+  if (may_send) session.connection->wants_drain_notice = true;
+  delivery.message = publish.message();
+  wait_in_queue(session, std::move(delivery));
+}
+
+void Shard::send_qos0(Session& session, OutgoingPublish& publish, const session::Delivery& delivery) {
+  Connection& connection = *session.connection;
+  if (connection.output.size() >= settings_.max_output_bytes) {
+    counters_.dropped_slow_consumer.add();
+    if (connection.blocked_since != 0)
+      refusals_.warning("messages dropped", {{"client", session.client_id}, {"reason", "QoS 0 to a client that reads too slowly"}});
+    return;
+  }
+  if (!publish.append(connection, pool_, {.retain = delivery.retain, .identifiers = delivery.identifiers.get()})) {
+    counters_.dropped_too_large.add();
+    return;
+  }
+  counters_.publish_sent.add();
+  request_flush(connection);
+}
+
+void Shard::send(Session& session, OutgoingPublish& publish, session::Delivery delivery) {
+  Connection& connection = *session.connection;
+  session::Outgoing& outgoing = session.outbound->outgoing;
+  OutgoingPublish::How how{.qos = delivery.qos,
+                           .retain = delivery.retain,
+                           .dup = delivery.dup,
+                           .identifiers = delivery.identifiers.get()};
+  const storage::MessageId id = delivery.id;
+  const Ref<const topics::EncodedIdentifiers> identifiers = delivery.identifiers;
+  if (session.stored != 0 || delivery.group) {
+    delivery.message = publish.message();
+  } else {
+    delivery.message = nullptr;  // nobody can ask for it again
+  }
+  const Qos qos = delivery.qos;
+  how.packet_id = outgoing.send(std::move(delivery));
+  if (qos == Qos::k2 && session.stored != 0) {
+    // An exactly-once exchange is on record before the client learns its packet identifier: otherwise a restart would
+    // give the same message another one.
+    change(storage::PutOutgoing{session.stored, {how.packet_id, id, false}});
+    hold(session, Held::Kind::kPublish, how.packet_id);
+    return;
+  }
+  if (!publish.append(connection, pool_, how)) {
+    // Larger than the client accepts: treated as if it had been sent and acknowledged [MQTT-3.1.2-25].
+    counters_.dropped_too_large.add();
+    if (qos == Qos::k1) {
+      (void)outgoing.on_puback(how.packet_id);
+    } else {
+      (void)outgoing.on_pubrec(how.packet_id, Reason::kPacketTooLarge);
+    }
+    if (id != 0) change(storage::Acknowledge{session.stored, id});
+    return;
+  }
+  counters_.publish_sent.add();
+  request_flush(connection);
+}
+
+void Shard::drop(const Session& session, const session::Delivery& delivery, Counter& counter) {
+  counter.add();
+  if (delivery.id != 0) change(storage::Acknowledge{session.stored, delivery.id});
+}
+
+void Shard::wait_in_queue(Session& session, session::Delivery delivery) {
+  Outbound& out = session.out();
+  const std::size_t bytes = delivery.message->block_bytes();
+  const bool too_many = out.queue.size() + out.backlog_messages >= settings_.max_queued_messages ||
+                        out.queue_bytes + bytes > settings_.max_queued_bytes;
+  if (too_many) {
+    refusals_.warning("messages dropped", {{"client", session.client_id}, {"reason", "the session's queue is full"}});
+    const bool drop_oldest = settings_.queue_policy == QueuePolicy::kDropOldest && !out.queue.empty();
+    if (!drop_oldest) return drop(session, delivery, counters_.dropped_queue_full);
+    const session::Delivery oldest = out.queue.pop_front();
+    out.queue_bytes -= oldest.message->block_bytes();
+    drop(session, oldest, counters_.dropped_queue_full);
+  }
+  if (delivery.id != 0) {
+    const bool take = online(session) && out.backlog_messages == 0 && out.queue.size() < kPrefetchMessages &&
+                      out.queue_bytes < kPrefetchBytes;
+    if (!take) {
+      ++out.backlog_messages;
+      if (out.read_request != 0) ++out.arrived_during_read;
+      return;
+    }
+    out.position.advance(delivery.id);
+  }
+  out.queue_bytes += bytes;
+  out.queue.push_back(std::move(delivery));
+}
+
+void Shard::resend(Session& session) {
+  Connection& connection = *session.connection;
+  while (const auto again = session.outbound->outgoing.next_resend()) {
+    if (again->entry->state == session::Outgoing::State::kAwaitsPubcomp) {
+      hold_ack(session, wire::PacketType::kPubrel, again->packet_id);
+      continue;
+    }
+    const session::Delivery& delivery = again->entry->delivery;
+    OutgoingPublish publish(delivery.message, now_, scratch_);
+    const bool fits = publish.append(connection, pool_,
+                                     {.qos = delivery.qos,
+                                      .retain = delivery.retain,
+                                      .dup = true,
+                                      .packet_id = again->packet_id,
+                                      .identifiers = delivery.identifiers.get()});
+    if (fits) counters_.publish_sent.add();
+    request_flush(connection);
+  }
+}
+
+// Sends what the client's window and output have room for, oldest first.
+void Shard::pump(Session& session) {
+  if (!online(session) || session.outbound == nullptr) return;
+  Outbound& out = *session.outbound;
+  Connection& connection = *session.connection;
+  resend(session);
+  while (!out.queue.empty() && out.outgoing.can_send()) {
+    if (connection.output.size() >= settings_.max_output_bytes / 2) {
+      connection.wants_drain_notice = true;
+      return;
+    }
+    session::Delivery delivery = out.queue.pop_front();
+    out.queue_bytes -= delivery.message->block_bytes();
+    if (delivery.message->expired(now_)) {
+      drop(session, delivery, counters_.dropped_expired);
+      continue;
+    }
+    OutgoingPublish publish(delivery.message, now_, scratch_);
+    send(session, publish, std::move(delivery));
+  }
+  if (out.queue.empty() && !out.replays.empty() && !continue_replays(session)) return;
+  if (out.backlog_messages > 0 && out.read_request == 0 && out.queue.size() < kPrefetchMessages / 2) read_backlog(session);
+}
+
+void Shard::read_backlog(Session& session) {
+  Outbound& out = *session.outbound;
+  out.read_request = ++last_read_request_;
+  out.arrived_during_read = 0;
+  // What this turn has enqueued must be visible to the read.
+  submit();
+  lane_.read_queue(session.stored, out.read_request, out.position, kPrefetchMessages, kPrefetchBytes);
+}
+
+void Shard::on_queue_page(storage::QueuePage page) {
+  if (const auto leaving = departing_.find(page.request); leaving != departing_.end()) return on_departing_page(std::move(page));
+  const auto it = by_stored_id_.find(page.session);
+  if (it == by_stored_id_.end()) return;
+  Session& session = *it->second;
+  if (session.outbound == nullptr || session.outbound->read_request != page.request) return;
+  Outbound& out = *session.outbound;
+  out.read_request = 0;
+  if (page.error) {
+    refusals_.error("queue not readable", {{"client", session.client_id}, {"reason", page.error->what}});
+    return;
+  }
+  for (storage::QueueEntry& entry : page.entries) {
+    out.position.advance(entry.id);
+    if (out.backlog_messages > 0) --out.backlog_messages;
+    session::Delivery delivery = to_delivery(std::move(entry));
+    out.queue_bytes += delivery.message->block_bytes();
+    out.queue.push_back(std::move(delivery));
+  }
+  // The count is exact only between reads: what was dropped or expired in the store is not in any page.
+  if (!page.more) out.backlog_messages = out.arrived_during_read;
+  pump(session);
+}
+
+session::Delivery Shard::to_delivery(storage::QueueEntry entry) {
+  session::Delivery delivery;
+  delivery.message = std::move(entry.message);
+  delivery.id = entry.id;
+  delivery.qos = entry.qos;
+  delivery.retain = entry.retain;
+  if (!entry.identifiers.empty())
+    delivery.identifiers = make_ref<topics::EncodedIdentifiers>(std::move(entry.identifiers));
+  if (!entry.shared_group.empty()) delivery.group = shared_.index.shared(entry.shared_group).group;
+  return delivery;
+}
+
+void Shard::hand_on(Session& leaving, session::Delivery delivery) {
+  if (!delivery.group || delivery.message.get() == nullptr || delivery.message->expired(now_)) return;
+  OutgoingPublish publish(delivery.message, now_, scratch_);
+  deliver_shared(publish, shared_.index.shared(delivery.group->name()), leaving.id);
+}
+
+// A session has ended whose stored queue may hold messages of shared subscriptions: they are read and handed on before
+// the queue is erased.
+void Shard::depart(storage::SessionId stored, topics::SubscriberId id, storage::QueuePosition position) {
+  const std::uint64_t request = ++last_read_request_;
+  submit();
+  departing_.emplace(request, Departing{stored, id, position});
+  lane_.read_queue(stored, request, std::move(position), kPrefetchMessages, kPrefetchBytes);
+}
+
+void Shard::on_departing_page(storage::QueuePage page) {
+  Departing leaving = std::move(departing_.at(page.request));
+  departing_.erase(page.request);
+  for (storage::QueueEntry& entry : page.entries) {
+    leaving.position.advance(entry.id);
+    if (entry.shared_group.empty() || entry.message->expired(now_)) continue;
+    OutgoingPublish publish(std::move(entry.message), now_, scratch_);
+    deliver_shared(publish, shared_.index.shared(entry.shared_group), leaving.id);
+    // In one batch with the receiver's entry: the message is in exactly one queue.
+    change(storage::Acknowledge{leaving.stored, entry.id});
+  }
+  if (page.more && !page.error) {
+    depart(leaving.stored, leaving.id, std::move(leaving.position));
+  } else if (!page.error) {
+    change(storage::EraseSession{leaving.stored});
+  }
+}
+
+}  // namespace petrel::broker

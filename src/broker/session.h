@@ -1,0 +1,81 @@
+// A session: what the broker keeps of a client while it is connected and, if its session expiry interval says so, after
+// (MQTT 5.0, 4.1). Owned by one shard, chosen by the client identifier. Rarely used parts are allocated on first use.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/ring.h"
+#include "broker/shard_timer.h"
+#include "session/delivery.h"
+#include "session/incoming.h"
+#include "session/outgoing.h"
+#include "storage/store.h"
+#include "topics/subscription_index.h"
+
+namespace petrel::broker {
+
+class Connection;
+struct Session;
+
+struct SessionSubscription {
+  topics::SubscriptionIndex::Node* node = nullptr;
+  Ref<const topics::SharedMember> member;  // of a shared subscription
+};
+
+// The message to publish when the client is gone without saying so (3.1.2.5).
+struct PendingWill {
+  storage::WillRecord record;
+};
+
+// A subscription's retained messages on their way, at the receiver's pace.
+struct RetainedReplay {
+  std::string filter;
+  std::string resume;
+  Ref<const topics::EncodedIdentifiers> identifiers;
+  wire::Qos maximum_qos = wire::Qos::k0;
+};
+
+// QoS 1 and 2 toward the client and what waits for it. Allocated when first needed.
+struct Outbound {
+  session::Outgoing outgoing;
+  Ring<session::Delivery> queue;  // in memory, before the backlog
+  std::size_t queue_bytes = 0;
+  // Stored messages beyond the queue. `position` is how far the stored queue has been taken into memory.
+  storage::QueuePosition position;
+  std::uint64_t backlog_messages = 0;
+  std::uint64_t read_request = 0;     // under way; 0: none
+  std::uint64_t arrived_during_read = 0;
+  Ring<RetainedReplay> replays;
+};
+
+// Alive while the client is away.
+struct Absence : ShardTimer {
+  explicit Absence(Session& absent) : ShardTimer(Kind::kAbsence), session(&absent) {}
+  Session* session;
+  TimeMs will_at = kNever;
+  TimeMs expires_at = kNever;
+};
+
+struct Session {
+  topics::SubscriberId id = 0;
+  std::string client_id;
+  Connection* connection = nullptr;
+  storage::SessionId stored = 0;  // 0: ends with its connection
+  std::uint32_t expiry_interval_s = 0;
+  std::uint32_t connection_number = 0;  // counts connections, so that late acknowledgements find the right one
+  session::Incoming incoming;
+  std::vector<SessionSubscription> subscriptions;
+  std::unique_ptr<Outbound> outbound;
+  std::unique_ptr<PendingWill> will;
+  std::unique_ptr<Absence> absence;
+
+  Outbound& out() {
+    if (outbound == nullptr) outbound = std::make_unique<Outbound>();
+    return *outbound;
+  }
+};
+
+}  // namespace petrel::broker

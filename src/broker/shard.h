@@ -1,0 +1,265 @@
+// A shard's broker logic, whole and sans-I/O: it is fed bytes, mail, commits and the time, and it leaves bytes in
+// connections, mail for other shards and batches for the store. One file per group of packets: connect.cpp, publish.cpp,
+// acknowledge.cpp, subscribe.cpp, disconnect.cpp; routing.cpp delivers, commit.cpp holds acknowledgements back.
+//
+// A turn: begin_turn(now); then any number of receive(), disconnected(), on_mail(), output_drained(); then
+// end_turn(), which submits the turn's batch, releases the acknowledgements whose batches are committed and posts mail.
+//
+// Threads: one. SharedState, the store's lane and the host outlive the shard; connections may end before it (after
+// disconnected()).
+#pragma once
+
+#include <boost/unordered/unordered_flat_map.hpp>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/hash.h"
+#include "base/log.h"
+#include "base/output_buffer.h"
+#include "base/random.h"
+#include "base/timing_wheel.h"
+#include "broker/connection.h"
+#include "broker/counters.h"
+#include "broker/mail.h"
+#include "broker/outgoing_publish.h"
+#include "broker/session.h"
+#include "broker/shared_state.h"
+#include "storage/store.h"
+#include "topics/match_cache.h"
+#include "wire/decode.h"
+
+namespace petrel::broker {
+
+// What a shard asks of whoever drives it.
+class ShardHost {
+ public:
+  // The connection has output to send at the end of the turn. Called once until the driver clears flush_requested.
+  virtual void request_flush(Connection& connection) = 0;
+  // Send what is left in the output, then close. The shard has forgotten the connection.
+  virtual void close(Connection& connection) = 0;
+  // Reading may go on: feed again what receive() left unconsumed.
+  virtual void resume(Connection& connection) = 0;
+  // To be given to that shard's on_mail(), in order.
+  virtual void post(std::uint32_t shard, Mail mail) = 0;
+
+ protected:
+  ~ShardHost() = default;
+};
+
+class Shard final : private storage::LaneEvents, private storage::Recovery {
+ public:
+  Shard(std::uint32_t index, SharedState& shared, storage::Lane& lane, ShardHost& host, Log& log, Random& random);
+  ~Shard();
+  Shard(const Shard&) = delete;
+  Shard& operator=(const Shard&) = delete;
+
+  void begin_turn(TimeMs now);
+  void end_turn();
+  TimeMs next_deadline() const;
+
+  // A new connection; it has connect_timeout_ms to send its CONNECT.
+  void connected(Connection& connection);
+  struct Received {
+    std::size_t consumed = 0;
+    enum class Then : std::uint8_t {
+      kContinue,  // more bytes are welcome
+      kPause,     // do not read until ShardHost::resume()
+      kHandOver,  // nothing was consumed: the client belongs to shard `owner`, give it the connection and the bytes
+      kClosed,    // ShardHost::close() has been called
+    } then = Then::kContinue;
+    std::uint32_t owner = 0;
+    std::size_t needed_bytes = 0;  // of the incomplete packet at the end, if known: room worth making
+  };
+  Received receive(Connection& connection, BytesView bytes);
+  // Before kHandOver's connection is given away.
+  void release(Connection& connection);
+  // The network connection is gone; `why` for the log ("closed by peer").
+  void disconnected(Connection& connection, std::string_view why);
+  // The peer takes no more bytes at present (blocked_since is set).
+  void output_blocked(Connection& connection);
+  // What was in the output has been sent, wholly or in good part.
+  void output_drained(Connection& connection);
+
+  void on_mail(Mail mail);
+
+  // Ends every connection as the specification says for a server's shutdown: DISCONNECT 0x8B to 5.0 clients. Sessions
+  // that outlive their connection are stored; wills without delay are published.
+  void shut_down();
+
+  // Publishes on the broker's own behalf ($SYS, embedding).
+  void publish(const wire::Message::Parts& parts);
+
+  const Counters& counters() const { return counters_; }
+  std::size_t session_count() const { return by_client_id_.size(); }
+
+ private:
+  using Reason = wire::ReasonCode;
+
+  // receive(): one complete packet
+  bool dispatch(Connection& connection, const wire::Frame& frame);
+  Received receive_connect(Connection& connection, BytesView bytes);
+
+  // connect.cpp
+  Received accept(Connection& connection, const wire::Connect& connect, std::string_view client_id, std::size_t consumed);
+  void refuse(Connection& connection, wire::ProtocolVersion version, Reason reason, std::string_view client_id,
+              std::string_view why);
+  std::string assign_client_id();
+  Session& create_session(std::string_view client_id);
+  void apply_connect(Connection& connection, Session& session, const wire::Connect& connect);
+  void open(Session& session, const std::string& connack);
+
+  // publish.cpp
+  void handle_publish(Connection& connection, const wire::Frame& frame);
+  bool take_publish(Connection& connection, const wire::Publish& publish, std::string_view topic, TimeMs expires_at);
+  void keep_retained(OutgoingPublish& publish);
+
+  // acknowledge.cpp
+  void handle_puback(Connection& connection, const wire::Ack& ack);
+  void handle_pubrec(Connection& connection, const wire::Ack& ack);
+  void handle_pubrel(Connection& connection, const wire::Ack& ack);
+  void handle_pubcomp(Connection& connection, const wire::Ack& ack);
+  bool handle_acknowledgement(Connection& connection, const wire::Frame& frame);
+
+  // subscribe.cpp
+  void handle_subscribe(Connection& connection, const wire::Frame& frame);
+  Reason subscribe(Session& session, const wire::Subscription& subscription, std::uint32_t identifier);
+  void handle_unsubscribe(Connection& connection, const wire::Frame& frame);
+  Reason unsubscribe(Session& session, std::string_view filter);
+  bool continue_replays(Session& session);
+
+  // disconnect.cpp
+  void handle_disconnect(Connection& connection, const wire::Frame& frame);
+  void fail(Connection& connection, Reason reason, std::string_view why);
+  void leave(Connection& connection, bool publish_will);
+  void end_session(Session& session);
+  void publish_will(Session& session);
+  void finish_session(Session& session);
+  void store_session(const Session& session, bool connected, TimeMs disconnected_at);
+
+  // routing.cpp
+  bool route(OutgoingPublish& publish);
+  storage::MessageId store_for_receivers(OutgoingPublish& publish, const topics::MatchList& matches);
+  void deliver_matches(OutgoingPublish& publish, const topics::MatchList& matches, storage::MessageId id);
+  void deliver_shared(OutgoingPublish& publish, const topics::SharedMatch& match, topics::SubscriberId except);
+  void deliver(Session& session, OutgoingPublish& publish, session::Delivery delivery);
+  void send(Session& session, OutgoingPublish& publish, session::Delivery delivery);
+  void send_qos0(Session& session, OutgoingPublish& publish, const session::Delivery& delivery);
+  void wait_in_queue(Session& session, session::Delivery delivery);
+  void hand_on(Session& leaving, session::Delivery delivery);
+  void depart(storage::SessionId stored, topics::SubscriberId id, storage::QueuePosition position);
+  void on_departing_page(storage::QueuePage page);
+  session::Delivery to_delivery(storage::QueueEntry entry);
+  void pump(Session& session);
+  void resend(Session& session);
+  void read_backlog(Session& session);
+  void drop(const Session& session, const session::Delivery& delivery, Counter& counter);
+  Session* find(topics::SubscriberId id) const;
+
+  // commit.cpp: acknowledgements that rest on this turn's batch
+  struct Held {
+    enum class Kind : std::uint8_t { kAck, kBytes, kOpen, kPublish } kind;
+    wire::PacketType type;
+    Reason reason;
+    wire::PacketId packet_id;
+    std::uint32_t connection_number;
+    topics::SubscriberId session;
+    std::string bytes;
+  };
+  void hold_ack(Session& session, wire::PacketType type, wire::PacketId packet_id, Reason reason = Reason::kSuccess);
+  void hold_bytes(Session& session, std::string bytes, wire::PacketType type);
+  void hold(Session& session, Held::Kind kind, wire::PacketId packet_id = 0, std::string bytes = {});
+  void release_held(std::vector<Held>& held);
+  void release_one(Held& held);
+  void submit();
+  void change(storage::Change change) { batch_.changes.push_back(std::move(change)); }
+  void on_committed(storage::BatchNumber number) override;
+  void on_commit_failed(storage::BatchNumber number, const storage::StoreError& error) override;
+  void on_queue_page(storage::QueuePage page) override;
+
+  // timers.cpp
+  void on_timer(TimerNode& node);
+  void check_connection(Connection& connection);
+  void check_absence(Absence& absence);
+  void arm(Connection& connection);
+
+  // recovery.cpp
+  void on_session(const storage::SessionRecord& record) override;
+  void on_subscription(storage::SessionId session, const storage::SubscriptionRecord& record) override;
+  void on_queue(storage::SessionId session, std::uint64_t messages) override;
+  void on_outgoing(storage::SessionId session, const storage::OutgoingRecord& record) override;
+  void on_incoming(storage::SessionId session, wire::PacketId packet_id) override;
+  void on_retained(Ref<const wire::Message> message) override;
+  void on_will(storage::SessionId session, const storage::WillRecord& will) override;
+
+  // Appends a packet and asks for a flush.
+  template <class Packet>
+  void write(Connection& connection, const Packet& packet);
+  void write_bytes(Connection& connection, BytesView bytes);
+  void request_flush(Connection& connection);
+
+  bool online(const Session& session) const {
+    return session.connection != nullptr && session.connection->state == Connection::State::kOpen;
+  }
+  storage::MessageId next_message_id();
+  std::uint32_t owner_of(std::string_view client_id) const {
+    return static_cast<std::uint32_t>(hash_bytes(client_id) % shared_.shard_count);
+  }
+
+  const std::uint32_t index_;
+  SharedState& shared_;
+  const Settings& settings_;
+  storage::Lane& lane_;
+  ShardHost& host_;
+  Log& log_;
+  LogLimiter refusals_;
+  Random& random_;
+  Counters counters_;
+  TimeMs now_ = 0;
+
+  BufferPool pool_;
+  TimingWheel wheel_;
+  topics::MatchCache cache_;
+  std::string scratch_;
+  wire::Subscribe subscribe_;      // reused between packets
+  wire::Unsubscribe unsubscribe_;
+
+  struct StringHash {
+    using is_transparent = void;
+    std::size_t operator()(std::string_view s) const { return hash_bytes(s); }
+  };
+  // Keys view the sessions' own client_id.
+  boost::unordered_flat_map<std::string_view, Session*, StringHash, std::equal_to<>> by_client_id_;
+  struct Slot {
+    std::unique_ptr<Session> session;
+    std::uint32_t generation = 0;
+  };
+  std::vector<Slot> slots_;
+  std::vector<std::uint32_t> free_slots_;
+  std::vector<Mail> outbox_;  // by shard
+  storage::Batch batch_;
+  storage::BatchNumber last_submitted_ = 0;
+  std::vector<Held> held_;  // of this turn
+  struct HeldBatch {
+    storage::BatchNumber number;
+    std::vector<Held> held;
+  };
+  std::deque<HeldBatch> waiting_;  // submitted, not committed
+  std::uint64_t last_counter_ = 0;
+  std::uint64_t last_read_request_ = 0;
+  boost::unordered_flat_map<storage::SessionId, Session*> by_stored_id_;
+  // Ended sessions whose stored queues are being handed on, by read request.
+  struct Departing {
+    storage::SessionId stored;
+    topics::SubscriberId id;
+    storage::QueuePosition position;
+  };
+  boost::unordered_flat_map<std::uint64_t, Departing> departing_;
+  std::vector<Held> spare_held_;  // keeps its capacity from turn to turn
+  bool shutting_down_ = false;
+};
+
+}  // namespace petrel::broker

@@ -1,0 +1,28 @@
+// What all shards of a broker share: settings, the subscription index, retained messages and the directory of stored
+// sessions. Everything else belongs to one shard. Threads: each member guards itself. Outlives the shards.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+#include "broker/session_directory.h"
+#include "broker/settings.h"
+#include "topics/retained_trie.h"
+#include "topics/subscription_index.h"
+#include "wire/message.h"
+
+namespace petrel::broker {
+
+struct SharedState {
+  SharedState(const Settings& s, std::uint32_t shards) : settings(s), shard_count(shards), directory(shards) {}
+
+  const Settings settings;
+  const std::uint32_t shard_count;
+  topics::SubscriptionIndex index;
+  topics::RetainedTopics<wire::Message> retained;
+  SessionDirectory directory;
+  std::atomic<storage::SessionId> last_session_id{0};
+  std::atomic<storage::MessageId> last_message_id{0};  // of earlier runs; a shard's ids begin above it
+};
+
+}  // namespace petrel::broker

@@ -1,0 +1,159 @@
+// SUBSCRIBE and UNSUBSCRIBE (MQTT 5.0, 3.8 to 3.11), and the retained messages that follow a SUBSCRIBE (3.3.1.3).
+#include <algorithm>
+
+#include "broker/shard.h"
+#include "topics/topic.h"
+#include "wire/encode.h"
+#include "wire/property.h"
+
+namespace petrel::broker {
+
+using wire::PacketType;
+using wire::ProtocolVersion;
+using wire::Qos;
+
+namespace {
+
+// Retained messages read at a time.
+constexpr std::size_t kReplayPage = 64;
+
+template <class Packet>
+std::string encoded(ProtocolVersion version, const Packet& packet) {
+  std::string bytes(wire::encoded_size(version, packet), '\0');
+  wire::encode(version, packet, bytes.data());
+  return bytes;
+}
+
+}  // namespace
+
+void Shard::handle_subscribe(Connection& connection, const wire::Frame& frame) {
+  const auto ok = wire::decode_subscribe(connection.version, frame.body, subscribe_);
+  if (!ok.has_value()) return fail(connection, ok.error().reason, ok.error().what);
+  Session& session = *connection.session;
+  wire::Suback suback;
+  suback.packet_id = subscribe_.packet_id;
+  for (const wire::Subscription& subscription : subscribe_.subscriptions) {
+    Reason reason = subscribe(session, subscription, subscribe_.subscription_identifier);
+    // 3.x knows only one refusal (3.1.1, 3.9.3); 3.1 not even that, but 0x80 is what its clients are sent.
+    if (wire::is_error(reason) && connection.version != ProtocolVersion::kV5) reason = Reason::kUnspecifiedError;
+    suback.reasons.push_back(reason);
+  }
+  hold_bytes(session, encoded(connection.version, suback), PacketType::kSuback);
+}
+
+wire::ReasonCode Shard::subscribe(Session& session, const wire::Subscription& subscription, std::uint32_t identifier) {
+  const std::string_view filter = subscription.filter;
+  const auto refused = [&](Reason reason, std::string_view why) {
+    refusals_.info("subscription refused", {{"client", session.client_id}, {"filter", filter}, {"reason", why}});
+    return reason;
+  };
+  if (!topics::is_valid_filter(filter)) return refused(Reason::kTopicFilterInvalid, "not a valid topic filter");
+  if (filter.size() > settings_.max_topic_bytes || topics::level_count(filter) > settings_.max_topic_levels)
+    return refused(Reason::kTopicFilterInvalid, "longer or deeper than the limits allow");
+  if (settings_.max_subscriptions_per_client != 0 && session.subscriptions.size() >= settings_.max_subscriptions_per_client)
+    return refused(Reason::kQuotaExceeded, "limits.max_subscriptions_per_client is reached");
+
+  topics::SubscriptionRequest request;
+  request.qos = static_cast<std::uint8_t>(subscription.options.maximum_qos);
+  request.no_local = subscription.options.no_local;
+  request.retain_as_published = subscription.options.retain_as_published;
+  if (identifier != 0) request.identifiers = make_ref<topics::EncodedIdentifiers>(wire::encode_subscription_identifier(identifier));
+  auto subscribed = shared_.index.subscribe(filter, session.id, request);
+  if (!subscribed.existed) {
+    session.subscriptions.push_back({subscribed.node, std::move(subscribed.member)});
+  } else if (subscribed.member) {
+    for (SessionSubscription& known : session.subscriptions)
+      if (known.node == subscribed.node && known.member) known.member = subscribed.member;
+  }
+  if (session.stored != 0)
+    change(storage::PutSubscription{session.stored, {std::string(filter), subscription.options, identifier}});
+
+  // Retained messages: never for shared subscriptions (4.8.2), otherwise as Retain Handling asks [MQTT-3.3.1-9] to -11.
+  const wire::RetainHandling handling = subscription.options.retain_handling;
+  const bool replay = !topics::is_shared(filter) && handling != wire::RetainHandling::kDoNotSend &&
+                      !(handling == wire::RetainHandling::kSendIfNew && subscribed.existed);
+  if (replay && shared_.retained.count() > 0) {
+    session.out().replays.push_back(
+        {std::string(filter), {}, request.identifiers, subscription.options.maximum_qos});
+  }
+  return static_cast<Reason>(request.qos);
+}
+
+void Shard::handle_unsubscribe(Connection& connection, const wire::Frame& frame) {
+  const auto ok = wire::decode_unsubscribe(connection.version, frame.body, unsubscribe_);
+  if (!ok.has_value()) return fail(connection, ok.error().reason, ok.error().what);
+  Session& session = *connection.session;
+  wire::Suback unsuback;
+  unsuback.type = PacketType::kUnsuback;
+  unsuback.packet_id = unsubscribe_.packet_id;
+  for (const std::string_view filter : unsubscribe_.filters) unsuback.reasons.push_back(unsubscribe(session, filter));
+  hold_bytes(session, encoded(connection.version, unsuback), PacketType::kUnsuback);
+}
+
+wire::ReasonCode Shard::unsubscribe(Session& session, std::string_view filter) {
+  if (!topics::is_valid_filter(filter)) return Reason::kTopicFilterInvalid;
+  const auto it = std::find_if(session.subscriptions.begin(), session.subscriptions.end(), [&](const SessionSubscription& s) {
+    return topics::SubscriptionIndex::is_filter(s.node, s.member.get(), filter);
+  });
+  if (it == session.subscriptions.end()) return Reason::kNoSubscriptionExisted;
+  shared_.index.unsubscribe(filter, session.id);
+  *it = std::move(session.subscriptions.back());
+  session.subscriptions.pop_back();
+  if (session.stored != 0) change(storage::EraseSubscription{session.stored, std::string(filter)});
+  if (session.outbound != nullptr) {
+    // Retained messages still to come for it are not wanted any more.
+    Ring<RetainedReplay> kept;
+    while (!session.outbound->replays.empty()) {
+      RetainedReplay replay = session.outbound->replays.pop_front();
+      if (replay.filter != filter) kept.push_back(std::move(replay));
+    }
+    session.outbound->replays = std::move(kept);
+  }
+  return Reason::kSuccess;
+}
+
+// Reads on in the retained messages that the session's subscriptions asked for, a page at a time, as far as the client's
+// window and output allow. True when all have been handed over.
+bool Shard::continue_replays(Session& session) {
+  Outbound& out = *session.outbound;
+  Connection& connection = *session.connection;
+  while (!out.replays.empty()) {
+    if (connection.output.size() >= settings_.max_output_bytes / 2) {
+      connection.wants_drain_notice = true;
+      return false;
+    }
+    if (!out.queue.empty() || !out.outgoing.can_send()) return false;  // pump() comes back with the acknowledgements
+    RetainedReplay& replay = out.replays.front();
+    auto page = shared_.retained.match(replay.filter, replay.resume, kReplayPage);
+    for (Ref<const wire::Message>& message : page.values) {
+      if (message->expired(now_)) {
+        if (shared_.retained.erase_if(message.get())) change(storage::EraseRetained{std::string(message->topic())});
+        continue;
+      }
+      session::Delivery delivery;
+      delivery.qos = std::min(message->qos(), replay.maximum_qos);
+      delivery.retain = true;
+      delivery.identifiers = replay.identifiers;
+      if (delivery.qos != Qos::k0 && session.stored != 0) {
+        delivery.id = next_message_id();
+        storage::QueueEntry queued;
+        queued.id = delivery.id;
+        queued.message = message;
+        if (delivery.identifiers) queued.identifiers = delivery.identifiers->bytes();
+        queued.qos = delivery.qos;
+        queued.retain = true;
+        change(storage::Enqueue{session.stored, std::move(queued)});
+      }
+      OutgoingPublish publish(std::move(message), now_, scratch_);
+      deliver(session, publish, std::move(delivery));
+    }
+    if (page.more) {
+      replay.resume = std::move(page.resume);
+    } else {
+      out.replays.pop_front();
+    }
+  }
+  return true;
+}
+
+}  // namespace petrel::broker

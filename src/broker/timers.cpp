@@ -1,0 +1,75 @@
+// What happens when nothing happens: CONNECT that does not come, keep alive, peers that take no bytes, sessions that
+// expire, wills that were delayed. Each connection and each absent session has one timer, which is moved lazily: traffic
+// only notes the time, and the timer looks at it when it goes off.
+#include <algorithm>
+
+#include "broker/shard.h"
+
+namespace petrel::broker {
+
+void Shard::on_timer(TimerNode& node) {
+  auto& timer = static_cast<ShardTimer&>(node);
+  if (timer.kind == ShardTimer::Kind::kConnection) {
+    check_connection(static_cast<Connection&>(timer));
+  } else {
+    check_absence(static_cast<Absence&>(timer));
+  }
+}
+
+void Shard::check_connection(Connection& connection) {
+  switch (connection.state) {
+    case Connection::State::kAwaitsConnect:
+      if (now_ >= connection.opened_at + settings_.connect_timeout_ms)
+        return fail(connection, Reason::kKeepAliveTimeout, "no complete CONNECT within limits.connect_timeout_s");
+      break;
+    case Connection::State::kOpen:
+      // One and a half times the keep alive [MQTT-3.1.2-22].
+      if (connection.keep_alive_s != 0 && now_ >= connection.last_received_at + TimeMs{connection.keep_alive_s} * 1500)
+        return fail(connection, Reason::kKeepAliveTimeout, "nothing received for one and a half times the keep alive");
+      break;
+    case Connection::State::kAwaitsCommit:
+    case Connection::State::kClosing:
+      break;
+  }
+  if (connection.blocked_since != 0 && now_ >= connection.blocked_since + settings_.write_timeout_ms)
+    return fail(connection, Reason::kUnspecifiedError, "slow consumer: took no byte for limits.write_timeout_s");
+  arm(connection);
+}
+
+void Shard::arm(Connection& connection) {
+  TimeMs due = kNever;
+  if (connection.state == Connection::State::kAwaitsConnect) due = connection.opened_at + settings_.connect_timeout_ms;
+  if (connection.state == Connection::State::kOpen && connection.keep_alive_s != 0)
+    due = connection.last_received_at + TimeMs{connection.keep_alive_s} * 1500;
+  if (connection.blocked_since != 0) due = std::min(due, connection.blocked_since + settings_.write_timeout_ms);
+  if (due == kNever) {
+    wheel_.cancel(connection);
+  } else {
+    wheel_.schedule(connection, due);
+  }
+}
+
+void Shard::output_blocked(Connection& connection) {
+  if (connection.state != Connection::State::kClosing) arm(connection);
+}
+
+void Shard::output_drained(Connection& connection) {
+  if (!connection.wants_drain_notice || connection.state != Connection::State::kOpen) return;
+  connection.wants_drain_notice = false;
+  pump(*connection.session);
+}
+
+void Shard::check_absence(Absence& absence) {
+  Session& session = *absence.session;
+  if (now_ >= absence.expires_at) {
+    log_.debug("session expired", {{"client", session.client_id}});
+    return end_session(session);
+  }
+  if (now_ >= absence.will_at) {
+    absence.will_at = kNever;
+    publish_will(session);
+  }
+  if (const TimeMs due = std::min(absence.will_at, absence.expires_at); due != kNever) wheel_.schedule(absence, due);
+}
+
+}  // namespace petrel::broker
