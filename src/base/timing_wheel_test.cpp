@@ -1,0 +1,94 @@
+#include "base/timing_wheel.h"
+
+#include <gtest/gtest.h>
+
+#include <map>
+#include <memory>
+#include <random>
+
+namespace petrel {
+namespace {
+
+TEST(TimingWheel, FiresAtTheDeadlineNotBefore) {
+  TimingWheel wheel;
+  wheel.advance(1'000'000, [](TimerNode&) { FAIL(); });
+  TimerNode node;
+  wheel.schedule(node, 1'000'500);
+  int fired = 0;
+  wheel.advance(1'000'499, [&](TimerNode&) { ++fired; });
+  EXPECT_EQ(fired, 0);
+  wheel.advance(1'000'500 + TimingWheel::kTickMs, [&](TimerNode&) { ++fired; });
+  EXPECT_EQ(fired, 1);
+  EXPECT_FALSE(node.scheduled());
+}
+
+TEST(TimingWheel, HasNoDeadlineWhenEmpty) {
+  TimingWheel wheel;
+  wheel.advance(5'000, [](TimerNode&) {});
+  EXPECT_EQ(wheel.next_deadline(), kNever);
+  TimerNode node;
+  wheel.schedule(node, 6'000);
+  EXPECT_GT(wheel.next_deadline(), 5'000);
+  EXPECT_LE(wheel.next_deadline(), 6'000 + TimingWheel::kTickMs);
+  wheel.cancel(node);
+  EXPECT_EQ(wheel.next_deadline(), kNever);
+}
+
+TEST(TimingWheel, ForgetsADestroyedNode) {
+  TimingWheel wheel;
+  wheel.advance(0, [](TimerNode&) {});
+  auto node = std::make_unique<TimerNode>();
+  wheel.schedule(*node, 100);
+  node.reset();
+  wheel.advance(1'000, [](TimerNode&) { FAIL(); });
+}
+
+TEST(TimingWheel, ANodeMayReschedulItselfWhileFiring) {
+  TimingWheel wheel;
+  TimeMs now = 10'000;
+  wheel.advance(now, [](TimerNode&) {});
+  TimerNode node;
+  wheel.schedule(node, now + 100);
+  int fired = 0;
+  while (now < 12'000) wheel.advance(now += 10, [&](TimerNode& n) { ++fired, wheel.schedule(n, now + 100); });
+  EXPECT_GE(fired, 15);
+  EXPECT_LE(fired, 20);
+}
+
+// Against a sorted map: no timer early, none later than a tick after the time of the call, from milliseconds to years.
+TEST(TimingWheel, AgreesWithASortedMap) {
+  for (unsigned seed = 0; seed < 50; ++seed) {
+    std::mt19937_64 random(seed);
+    TimingWheel wheel;
+    TimeMs now = static_cast<TimeMs>(random() % 2'000'000'000'000);
+    wheel.advance(now, [](TimerNode&) {});
+    std::vector<std::unique_ptr<TimerNode>> nodes(200);
+    for (auto& node : nodes) node = std::make_unique<TimerNode>();
+    std::map<TimerNode*, TimeMs> model;
+    for (int step = 0; step < 3000; ++step) {
+      TimerNode& node = *nodes[random() % nodes.size()];
+      const auto what = random() % 10;
+      if (what < 5) {
+        const TimeMs delay = static_cast<TimeMs>(random() % (TimeMs{1} << (random() % 38)));
+        wheel.schedule(node, now + delay);
+        model[&node] = now + delay;
+      } else if (what < 6) {
+        wheel.cancel(node);
+        model.erase(&node);
+      } else {
+        const TimeMs due = wheel.next_deadline();
+        for (const auto& [n, deadline] : model) ASSERT_LE(due, std::max(deadline, now) + 2 * TimingWheel::kTickMs);
+        now += static_cast<TimeMs>(random() % (TimeMs{1} << (random() % 26)));
+        wheel.advance(now, [&](TimerNode& n) {
+          ASSERT_TRUE(model.contains(&n));
+          ASSERT_LE(model[&n], now);
+          model.erase(&n);
+        });
+        for (const auto& [n, deadline] : model) ASSERT_GT(deadline, now - 2 * TimingWheel::kTickMs) << "seed " << seed;
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace petrel

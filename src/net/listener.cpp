@@ -1,0 +1,108 @@
+#include "net/listener.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+namespace petrel::net {
+
+namespace {
+
+constexpr int kBacklog = 4096;
+
+AddressError cannot_listen(const Address& address, int error) {
+  const char* hint = "";
+  if (error == EADDRINUSE) hint = "; is another broker running there?";
+  if (error == EACCES) hint = "; ports below 1024 need a privilege";
+  if (error == EADDRNOTAVAIL) hint = "; this machine does not have that address";
+  return {fmt::format("cannot listen on tcp://{}: {}{}", address.to_string(), std::strerror(error), hint)};
+}
+
+}  // namespace
+
+Result<int, AddressError> listen_on(const Address& address, bool shared) {
+  const int fd = socket(address.storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (fd < 0) return cannot_listen(address, errno);
+  const int on = 1;
+  setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  if (shared) setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
+  if (address.storage.ss_family == AF_INET6) setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
+  if (bind(fd, reinterpret_cast<const sockaddr*>(&address.storage), address.size) < 0 || listen(fd, kBacklog) < 0) {
+    const AddressError error = cannot_listen(address, errno);
+    ::close(fd);
+    return error;
+  }
+  return fd;
+}
+
+Address local_address(int fd) {
+  Address address;
+  address.size = sizeof address.storage;
+  if (getsockname(fd, reinterpret_cast<sockaddr*>(&address.storage), &address.size) < 0) address.size = 0;
+  return address;
+}
+
+Address peer_address(int fd) {
+  Address address;
+  address.size = sizeof address.storage;
+  if (getpeername(fd, reinterpret_cast<sockaddr*>(&address.storage), &address.size) < 0) address.size = 0;
+  return address;
+}
+
+Listener::Listener(EventLoop& loop, int fd, std::function<void(int)> accepted, std::function<void()> exhausted)
+    : loop_(loop),
+      fd_(fd),
+      reserve_fd_(open("/dev/null", O_RDONLY | O_CLOEXEC)),
+      accepted_(std::move(accepted)),
+      exhausted_(std::move(exhausted)) {
+  loop_.add(fd_, *this, EPOLLIN);
+}
+
+Listener::~Listener() { close(); }
+
+void Listener::close() {
+  if (fd_ < 0) return;
+  loop_.remove(fd_, *this);
+  ::close(fd_);
+  if (reserve_fd_ >= 0) ::close(reserve_fd_);
+  fd_ = reserve_fd_ = -1;
+}
+
+void Listener::on_events(std::uint32_t) {
+  for (int i = 0; i < kAcceptsPerTurn && fd_ >= 0; ++i) {
+    const int fd = accept4(fd_, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd >= 0) {
+      const int on = 1;
+      setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+      accepted_(fd);
+      continue;
+    }
+    if (errno == EMFILE || errno == ENFILE) return pause();
+    // Whoever left again before being accepted is nobody's loss.
+    if (errno != EINTR && errno != ECONNABORTED) return;
+  }
+}
+
+void Listener::pause() {
+  if (reserve_fd_ >= 0) {
+    ::close(reserve_fd_);
+    if (const int fd = accept4(fd_, nullptr, nullptr, SOCK_CLOEXEC); fd >= 0) ::close(fd);
+    reserve_fd_ = open("/dev/null", O_RDONLY | O_CLOEXEC);
+  }
+  exhausted_();
+  loop_.modify(fd_, *this, 0);
+  resumes_at_ = loop_.now() + kPauseMs;
+}
+
+void Listener::resume_if_due(TimeMs now) {
+  if (now < resumes_at_ || fd_ < 0) return;
+  resumes_at_ = kNever;
+  loop_.modify(fd_, *this, EPOLLIN);
+}
+
+}  // namespace petrel::net

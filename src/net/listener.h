@@ -1,0 +1,54 @@
+// A listening socket on an event loop. Accepting is paced: at most kAcceptsPerTurn connections a turn, so that a storm
+// of them does not starve those who are connected already. When descriptors run out, the newest connection is accepted
+// and closed at once, so that its client hears of it, and accepting pauses.
+//
+// Threads: the loop's. The loop outlives the listener.
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "base/result.h"
+#include "base/time.h"
+#include "net/address.h"
+#include "net/event_loop.h"
+
+namespace petrel::net {
+
+// A bound, listening, non-blocking socket. `shared`: several sockets may listen on the address, one for each thread
+// (SO_REUSEPORT); the system spreads connections over them.
+Result<int, AddressError> listen_on(const Address& address, bool shared);
+// The address a socket is bound to (the port, if 0 was asked for).
+Address local_address(int fd);
+// The address of the other end.
+Address peer_address(int fd);
+
+class Listener final : public EventHandler {
+ public:
+  static constexpr int kAcceptsPerTurn = 64;
+  static constexpr TimeMs kPauseMs = 100;
+
+  // `accepted` takes the descriptor (non-blocking, TCP_NODELAY); `exhausted` is told of running out of descriptors.
+  Listener(EventLoop& loop, int fd, std::function<void(int fd)> accepted, std::function<void()> exhausted);
+  ~Listener();
+  Listener(const Listener&) = delete;
+  Listener& operator=(const Listener&) = delete;
+
+  void on_events(std::uint32_t events) override;
+  // When accepting goes on after a pause; kNever if it does not pause.
+  TimeMs resumes_at() const { return resumes_at_; }
+  void resume_if_due(TimeMs now);
+  void close();
+
+ private:
+  void pause();
+
+  EventLoop& loop_;
+  int fd_;
+  int reserve_fd_;
+  TimeMs resumes_at_ = kNever;
+  std::function<void(int)> accepted_;
+  std::function<void()> exhausted_;
+};
+
+}  // namespace petrel::net

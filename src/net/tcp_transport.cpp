@@ -1,0 +1,46 @@
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "net/transport.h"
+
+namespace petrel::net {
+
+namespace {
+
+IoResult failed() {
+  if (errno == EAGAIN || errno == EWOULDBLOCK) return {0, IoStatus::kWouldBlock, 0};
+  return {0, IoStatus::kError, errno};
+}
+
+}  // namespace
+
+TcpTransport::~TcpTransport() { close(fd_); }
+
+IoResult TcpTransport::read_some(std::span<char> into) {
+  for (;;) {
+    const ssize_t n = recv(fd_, into.data(), into.size(), 0);
+    if (n > 0) return {static_cast<std::size_t>(n), IoStatus::kOk, 0};
+    if (n == 0) return {0, IoStatus::kEnd, 0};
+    if (errno != EINTR) return failed();
+  }
+}
+
+IoResult TcpTransport::write_some(std::span<const iovec> from) {
+  for (;;) {
+    ssize_t n = 0;
+    if (from.size() == 1) {
+      n = send(fd_, from[0].iov_base, from[0].iov_len, MSG_NOSIGNAL);
+    } else {
+      msghdr message{};
+      message.msg_iov = const_cast<iovec*>(from.data());
+      message.msg_iovlen = from.size();
+      n = sendmsg(fd_, &message, MSG_NOSIGNAL);
+    }
+    if (n >= 0) return {static_cast<std::size_t>(n), IoStatus::kOk, 0};
+    if (errno != EINTR) return failed();
+  }
+}
+
+}  // namespace petrel::net
