@@ -122,7 +122,7 @@ class SubscriptionIndex {
   // False if there was no such subscription.
   bool unsubscribe(std::string_view filter, SubscriberId subscriber);
   bool unsubscribe(Node* node, SubscriberId subscriber);
-  static std::string filter(const Node* node);
+  std::string filter(const Node* node) const;
 
   // Fresh lookup, under the reader lock. Costs a walk of the trie; publishers use MatchCache.
   Ref<const MatchList> match(std::string_view topic) const;
@@ -133,7 +133,7 @@ class SubscriptionIndex {
   // Version of everything that can match `topic`; equal versions before and after mean an unchanged match. Changes of
   // subscriptions elsewhere in the topic tree do not change it (but for rare hash collisions).
   struct VersionSlots {
-    std::uint32_t slots[3];
+    std::uint32_t slots[4];  // wildcard in front, first level, first two levels, the whole topic
   };
   VersionSlots version_slots(std::string_view topic) const;
   std::uint64_t version(const VersionSlots& slots) const;  // lock-free
