@@ -52,6 +52,14 @@ class IdVector {
     return true;
   }
 
+  // Precondition: one item.
+  T take_last() {
+    T item = std::move(items_.back());
+    items_.clear();
+    positions_.reset();
+    return item;
+  }
+
  private:
   using Positions = boost::unordered_flat_map<SubscriberId, std::uint32_t>;
   static constexpr std::size_t kFew = 16;
