@@ -162,7 +162,8 @@ void ChildTable::remove(const Node* child, std::uint64_t hash) {
   home->erase(make_slot(child, hash));
   merge(hash);
   home = bucket_of(hash);
-  if (home->mask + 1 > kMinCapacity && home->count * 8 < home->mask + 1) home->resize(fitting_capacity(home->count * 2));
+  if (home->mask + 1 > kMinCapacity && home->count * 8 < home->mask + 1)
+    home->resize(fitting_capacity(home->count * 2));
   if (bucket() != nullptr && home->count == 1) {
     std::uint32_t at = 0;
     while (home->slots[at] == 0) ++at;

@@ -1,8 +1,8 @@
 // The nodes of the subscription trie, and the table in which a node keeps its children.
 //
-// An inner node stands for one level. A node without children may stand for several levels at once (a tail, "d17/temp"):
-// it is cut when another filter needs its first levels. A node never moves, so its address names its filter for as long
-// as it has subscribers.
+// An inner node stands for one level. A node without children may stand for several levels at once (a tail,
+// "d17/temp"): it is cut when another filter needs its first levels. A node never moves, so its address names its
+// filter for as long as it has subscribers.
 //
 // Threads: under the lock of the index. Nodes are owned by the trie.
 #pragma once

@@ -34,7 +34,8 @@ class IdVector {
       positions_->emplace(items_.back().id(), static_cast<std::uint32_t>(items_.size() - 1));
     } else if (items_.size() > kFew) {
       positions_ = std::make_unique<Positions>();
-      for (std::size_t i = 0; i < items_.size(); ++i) positions_->emplace(items_[i].id(), static_cast<std::uint32_t>(i));
+      for (std::size_t i = 0; i < items_.size(); ++i)
+        positions_->emplace(items_[i].id(), static_cast<std::uint32_t>(i));
     }
     return items_.back();
   }

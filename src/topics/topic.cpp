@@ -18,7 +18,7 @@ bool is_valid_plain_filter(std::string_view filter) {
        at = filter.find_first_of("+#", at + 1)) {
     const bool opens_level = at == 0 || filter[at - 1] == '/';
     const bool last = at + 1 == filter.size();
-    if (!opens_level) return false;                                             // [MQTT-4.7.1-1], [MQTT-4.7.1-2]
+    if (!opens_level) return false;  // [MQTT-4.7.1-1], [MQTT-4.7.1-2]
     if (!last && (filter[at] == '#' || filter[at + 1] != '/')) return false;
   }
   return true;
