@@ -36,7 +36,7 @@ class RetainedTrie {
   RetainedTrie(const RetainedTrie&) = delete;
   RetainedTrie& operator=(const RetainedTrie&) = delete;
 
-  // Takes a count of `value`; replaces what the topic had. True if the topic is new.
+  // Takes a count of `value`, whose topic is `topic`; replaces what the topic had. True if the topic is new.
   bool set(std::string_view topic, Value value);
   // True if there was something.
   bool erase(std::string_view topic);
