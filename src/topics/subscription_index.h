@@ -45,7 +45,7 @@ struct SubscriptionRequest {
   std::uint8_t qos = 0;
   bool no_local = false;
   bool retain_as_published = false;
-  Ref<const EncodedIdentifiers> identifiers;  // null without identifier
+  Ref<const EncodedIdentifiers> identifiers{};  // null without identifier
 };
 
 // Whether a match entry holds for every publisher. One session with overlapping subscriptions of which some are No
@@ -68,7 +68,7 @@ class SharedMember final : public RefCounted<SharedMember> {
   SharedMember(SubscriberId id, SubscriptionRequest r) : subscriber(id), request(std::move(r)) {}
   const SubscriberId subscriber;
   const SubscriptionRequest request;
-  std::atomic<bool> online{true};
+  mutable std::atomic<bool> online{true};
 };
 
 // A shared subscription: share name and filter. pick() goes round the members that are online, or round all when none
@@ -115,7 +115,7 @@ class SubscriptionIndex {
   struct Subscribed {
     Node* node = nullptr;
     bool existed = false;            // the subscriber had this filter already; its options were replaced
-    Ref<const SharedMember> member;  // for a shared filter
+    Ref<const SharedMember> member{};  // for a shared filter
   };
   // Precondition: is_valid_filter(filter). A shared filter ("$share/...") joins the group.
   Subscribed subscribe(std::string_view filter, SubscriberId subscriber, const SubscriptionRequest& request);
