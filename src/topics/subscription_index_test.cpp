@@ -19,7 +19,8 @@ Ref<const EncodedIdentifiers> identifiers(std::string bytes) { return make_ref<E
 
 std::vector<SubscriberId> receivers(const SubscriptionIndex& index, std::string_view topic) {
   std::vector<SubscriberId> ids;
-  for (const MatchEntry& entry : index.match(topic)->entries) ids.push_back(entry.subscriber);
+  const auto list = index.match(topic);
+  for (const MatchEntry& entry : list->entries) ids.push_back(entry.subscriber);
   return ids;
 }
 
