@@ -24,7 +24,7 @@ const char* SubscriptionIndex::Node::text_begin() const {
 void SubscriptionIndex::Node::set_text(std::string_view text) {
   std::memmove(reinterpret_cast<char*>(this) + kTextOffset, text.data(), text.size());
   text_bytes_ = static_cast<std::uint16_t>(text.size());
-  is_tail_ = text.find('/') != std::string_view::npos;
+  is_tail_ = this->text().find('/') != std::string_view::npos;  // not in the argument, which may have been overwritten
 }
 
 SubscriptionIndex::Node* SubscriptionIndex::Node::create(Node* parent, std::string_view text) {
