@@ -2,7 +2,7 @@
 // pages, so that a filter with a million matches is delivered at its receiver's pace.
 //
 // The trie is not made of nodes: it is a B+tree of the values in the order in which a walk of the trie by level would
-// meet them, and jumps over branches that cannot match. That costs 8 to 16 bytes per topic, keeps no level text of its
+// meet them, and jumps over branches that cannot match. That costs 8 to 18 bytes per topic, keeps no level text of its
 // own, and makes every position in it expressible as a string, which is what resuming needs.
 //
 // V is what is kept per topic, a Ref or another small value type, copied out under the lock.

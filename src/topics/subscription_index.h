@@ -114,7 +114,7 @@ class SubscriptionIndex {
   class Node;
   struct Subscribed {
     Node* node = nullptr;
-    bool existed = false;            // the subscriber had this filter already; its options were replaced
+    bool existed = false;              // the subscriber had this filter already; its options were replaced
     Ref<const SharedMember> member{};  // for a shared filter
   };
   // Precondition: is_valid_filter(filter). A shared filter ("$share/...") joins the group.
