@@ -26,11 +26,16 @@ if(PETREL_SANITIZE)
 endif()
 
 # petrel_library(NAME sources... LINK targets...): target petrel_NAME from the sources in the calling folder. Files named
-# *_test.cpp beside them become the target NAME_test.
+# *_test.cpp beside them become the target NAME_test. A folder of headers alone becomes an INTERFACE target.
 function(petrel_library name)
   cmake_parse_arguments(ARG "" "" "LINK" ${ARGN})
-  add_library(petrel_${name} STATIC ${ARG_UNPARSED_ARGUMENTS})
-  target_link_libraries(petrel_${name} PUBLIC petrel_options ${ARG_LINK})
+  if(ARG_UNPARSED_ARGUMENTS)
+    add_library(petrel_${name} STATIC ${ARG_UNPARSED_ARGUMENTS})
+    target_link_libraries(petrel_${name} PUBLIC petrel_options ${ARG_LINK})
+  else()
+    add_library(petrel_${name} INTERFACE)
+    target_link_libraries(petrel_${name} INTERFACE petrel_options ${ARG_LINK})
+  endif()
   petrel_tests(${name})
 endfunction()
 

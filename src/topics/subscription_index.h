@@ -45,7 +45,7 @@ struct SubscriptionRequest {
   std::uint8_t qos = 0;
   bool no_local = false;
   bool retain_as_published = false;
-  Ref<const EncodedIdentifiers> identifiers;  // null without identifier
+  Ref<const EncodedIdentifiers> identifiers{};  // null without identifier
 };
 
 // Whether a match entry holds for every publisher. One session with overlapping subscriptions of which some are No
@@ -68,7 +68,7 @@ class SharedMember final : public RefCounted<SharedMember> {
   SharedMember(SubscriberId id, SubscriptionRequest r) : subscriber(id), request(std::move(r)) {}
   const SubscriberId subscriber;
   const SubscriptionRequest request;
-  std::atomic<bool> online{true};
+  mutable std::atomic<bool> online{true};
 };
 
 // A shared subscription: share name and filter. pick() goes round the members that are online, or round all when none
@@ -114,15 +114,15 @@ class SubscriptionIndex {
   class Node;
   struct Subscribed {
     Node* node = nullptr;
-    bool existed = false;            // the subscriber had this filter already; its options were replaced
-    Ref<const SharedMember> member;  // for a shared filter
+    bool existed = false;              // the subscriber had this filter already; its options were replaced
+    Ref<const SharedMember> member{};  // for a shared filter
   };
   // Precondition: is_valid_filter(filter). A shared filter ("$share/...") joins the group.
   Subscribed subscribe(std::string_view filter, SubscriberId subscriber, const SubscriptionRequest& request);
   // False if there was no such subscription.
   bool unsubscribe(std::string_view filter, SubscriberId subscriber);
   bool unsubscribe(Node* node, SubscriberId subscriber);
-  static std::string filter(const Node* node);
+  std::string filter(const Node* node) const;
 
   // Fresh lookup, under the reader lock. Costs a walk of the trie; publishers use MatchCache.
   Ref<const MatchList> match(std::string_view topic) const;
@@ -133,7 +133,7 @@ class SubscriptionIndex {
   // Version of everything that can match `topic`; equal versions before and after mean an unchanged match. Changes of
   // subscriptions elsewhere in the topic tree do not change it (but for rare hash collisions).
   struct VersionSlots {
-    std::uint32_t slots[3];
+    std::uint32_t slots[4];  // wildcard in front, first level, first two levels, the whole topic
   };
   VersionSlots version_slots(std::string_view topic) const;
   std::uint64_t version(const VersionSlots& slots) const;  // lock-free
