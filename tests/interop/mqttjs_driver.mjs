@@ -37,7 +37,7 @@ class Peer {
   connect({ host, port, options }) {
     if (options.will) options.will.payload = Buffer.from(options.will.payload);
     this.client = mqtt.connect({ host, port, reconnectPeriod: 0, connectTimeout: kDeadlineMs, ...options });
-    this.closed = new Promise((resolve) => this.client.on("close", resolve));
+    this.closed = new Promise((resolve) => this.client.on("close", () => setImmediate(resolve)));
     this.client.on("message", (topic, payload, packet) => {
       this.messages.push(describe(topic, payload, packet));
       if (this.waiting) this.waiting();

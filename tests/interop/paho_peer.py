@@ -28,7 +28,6 @@ class PahoPeer:
             reconnect_on_failure=False,
             **more,
         )
-        self.client.max_inflight_messages_set(1000)
         self.connect_properties = properties(PacketTypes.CONNECT, **connect) if version == V5 else None
         if will:
             self.client.will_set(**will)

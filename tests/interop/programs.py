@@ -58,7 +58,6 @@ class Subscriber:
         self.reader.start()
         while "ready" not in self.line():
             pass
-        publish(broker, "-t", probe, "-n", "-r", "-q", "1")
 
     def _read(self):
         for row in self.process.stdout:

@@ -138,6 +138,7 @@ def test_large_payload(node, name):
     assert subscriber.take()[0]["payload"] == 1 << 20
 
 
+@pytest.mark.petrel_only
 def test_takeover_tells_the_older_connection(node, name):
     older = node.peer(unprefixed(name, "twin"))
     driver = NodeDriver(node.broker)
