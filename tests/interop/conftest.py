@@ -18,7 +18,7 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
-    config.addinivalue_line("markers", "petrel_only: tests behaviour or options that only petrel has")
+    config.addinivalue_line("markers", "petrel_only: tests what only petrel has, or where mosquitto 2.0 departs from the specification")
     if config.getoption("--reference"):
         os.environ["PETREL_BINARY"] = str(HERE / "reference-broker")
 
