@@ -145,7 +145,7 @@ def test_json_log(start_broker):
         peer.send(b'GET /"quoted\\ \x00\xff HTTP/1.1\r\n\r\n')
         peer.expect_closed()
     with RawPeer(running) as peer:
-        peer.connect('cli"ent\\\n')
+        peer.connect('cli"ent\\')
         peer.send(b"\xff\xff")
         peer.expect_closed()
     running.signal()
