@@ -1,0 +1,96 @@
+"""Fixtures of the interoperability tests. README.md says how to run them."""
+
+import itertools
+import os
+import re
+
+import pytest
+
+from broker_process import HERE, Broker
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--reference",
+        action="store_true",
+        help="run against Debian's mosquitto, without the tests of what is petrel's own: checks the tests themselves",
+    )
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "petrel_only: tests what only petrel has, or where mosquitto 2.0 departs from the specification")
+    if config.getoption("--reference"):
+        os.environ["PETREL_BINARY"] = str(HERE / "reference-broker")
+
+
+def pytest_collection_modifyitems(config, items):
+    if not config.getoption("--reference"):
+        return
+    left_out = [item for item in items if item.get_closest_marker("petrel_only")]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if not item.get_closest_marker("petrel_only")]
+
+
+def pytest_generate_tests(metafunc):
+    if "threads" in metafunc.fixturenames:
+        modes = [1] if metafunc.config.getoption("--reference") else [1, 2]
+        metafunc.parametrize("threads", modes, scope="session", ids=lambda count: f"threads{count}")
+
+
+@pytest.fixture(scope="session")
+def shared_brokers(tmp_path_factory):
+    """One broker per thread mode for all tests that need no configuration of their own."""
+    brokers = {}
+    yield brokers
+    for running in brokers.values():
+        running.stop()
+
+
+@pytest.fixture
+def broker(shared_brokers, threads, tmp_path_factory):
+    """A broker in its default configuration. The test under which it dies fails; the next one gets a new broker."""
+    running = shared_brokers.get(threads)
+    if running is None:
+        running = shared_brokers[threads] = Broker(tmp_path_factory.mktemp(f"threads{threads}"), threads).start()
+    yield running
+    try:
+        assert running.alive(), f"the broker ended with {running.process.returncode}:\n{running.log()[-6000:]}"
+        running.check_log()
+    except AssertionError:
+        del shared_brokers[threads]
+        running.kill()
+        raise
+
+
+@pytest.fixture
+def start_broker(threads, tmp_path):
+    """Starts brokers of the test's own: start_broker(config=..., args=...). Each is stopped and checked at the end."""
+    started = []
+
+    def start(config=None, args=(), **more):
+        directory = tmp_path / f"broker{len(started)}"
+        running = Broker(directory, more.pop("threads", threads), config, args, **more)
+        started.append(running)
+        return running.start()
+
+    yield start
+    failures = []
+    for running in started:
+        try:
+            if running.process.returncode is None:
+                running.stop()
+            else:
+                running.check_log()
+        except AssertionError as failure:
+            failures.append(str(failure))
+    assert not failures, "\n".join(failures)
+
+
+_counter = itertools.count(1)
+
+
+@pytest.fixture
+def name(request):
+    """Makes names for topics and client ids that no other test uses."""
+    prefix = re.sub(r"[^a-z0-9]+", "-", request.node.originalname.lower().removeprefix("test_"))[:24] + f"-{next(_counter)}"
+    return lambda text: f"{prefix}/{text}"

@@ -1,0 +1,173 @@
+"""Start, log and end of the process."""
+
+import json
+import signal
+import socket
+import subprocess
+
+import pytest
+from paho.mqtt.packettypes import PacketTypes
+
+import raw_peer
+from broker_process import Broker, binary
+from raw_peer import RawPeer, disconnect_reason, properties
+
+pytestmark = pytest.mark.petrel_only
+
+
+def test_graceful_shutdown(start_broker, name):
+    """SIGTERM: a v5 client is told 0x8B as the last packet, the others are closed, the exit status is 0."""
+    running = start_broker()
+    new, old, ancient = (RawPeer(running, version) for version in (raw_peer.V5, raw_peer.V311, raw_peer.V31))
+    for index, peer in enumerate((new, old, ancient)):
+        peer.connect(f"client-{index}", will=(name("will"), b"gone", 0, False, None))
+        peer.subscribe(name("#"), 0)
+    running.signal()
+    last = new.expect_closed()
+    assert last[-1].type == raw_peer.DISCONNECT and disconnect_reason(last) == 0x8B
+    assert {packet.type for packet in old.expect_closed() + ancient.expect_closed()} <= {raw_peer.PUBLISH}
+    assert running.wait() == 0
+    running.wait_log("shut|stop")
+    for peer in (new, old, ancient):
+        peer.close()
+
+
+def test_acknowledged_messages_are_not_lost_at_shutdown(start_broker, name):
+    """What was acknowledged before SIGTERM still reaches an online subscriber that reads."""
+    running = start_broker()
+    with RawPeer(running) as reader, RawPeer(running) as sender:
+        reader.connect("reader", props=properties(PacketTypes.CONNECT, ReceiveMaximum=1000))
+        reader.subscribe(name("t"), 1)
+        sender.connect("sender")
+        for index in range(1, 101):
+            sender.send(raw_peer.publish_packet(name("t"), b"%d" % index, qos=1, packet_id=index))
+        for _ in range(100):
+            sender.expect(raw_peer.PUBACK)
+        running.signal()
+        heard = [reader.decode_publish(found).payload for found in reader.expect_closed() if found.type == raw_peer.PUBLISH]
+    assert heard == [b"%d" % index for index in range(1, 101)]
+    assert running.wait() == 0
+
+
+def test_shutdown_with_a_client_that_never_reads(start_broker, name):
+    """One stuck peer does not keep the broker from ending."""
+    running = start_broker()
+    stuck = RawPeer(running, receive_buffer=4096)
+    stuck.connect("stuck-peer")
+    stuck.subscribe(name("t"), 0)
+    with RawPeer(running) as sender:
+        sender.connect("sender")
+        for _ in range(100):
+            sender.publish(name("t"), b"x" * 65536)
+        sender.ping()
+        running.signal()
+        assert disconnect_reason(sender.expect_closed()) == 0x8B
+    assert running.wait() == 0
+    stuck.close()
+
+
+def test_second_signal_ends_at_once(start_broker, name):
+    running = start_broker()
+    stuck = RawPeer(running, receive_buffer=4096)
+    stuck.connect("stuck-peer")
+    stuck.subscribe(name("t"), 0)
+    with RawPeer(running) as sender:
+        sender.connect("sender")
+        for _ in range(100):
+            sender.publish(name("t"), b"x" * 65536)
+        sender.ping()
+    running.signal()
+    running.signal()
+    running.wait(5)
+    stuck.close()
+
+
+def test_sigint_is_like_sigterm(start_broker):
+    running = start_broker()
+    with RawPeer(running) as peer:
+        peer.connect("client")
+        running.signal(signal.SIGINT)
+        assert disconnect_reason(peer.expect_closed()) == 0x8B
+    assert running.wait() == 0
+
+
+@pytest.mark.parametrize("occupant", ["petrel", "other"])
+def test_port_in_use(start_broker, tmp_path, threads, occupant):
+    """A taken port is an error that names it, also when the other process is a petrel with SO_REUSEPORT."""
+    taken = None
+    if occupant == "petrel":
+        port = start_broker().port
+    else:
+        taken = socket.create_server(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+    second = Broker(tmp_path / "second", threads, port=port).launch()
+    try:
+        assert second.wait() != 0
+        second.check_log()
+        assert str(port) in second.log() and "in use" in second.log()
+    finally:
+        second.kill()
+        if taken:
+            taken.close()
+
+
+def test_restart_on_the_same_port(start_broker):
+    """Connections in TIME_WAIT do not keep a new broker from the port."""
+    first = start_broker()
+    with RawPeer(first) as peer:
+        peer.connect("client")
+        first.signal()
+        assert first.wait() == 0
+        peer.expect_closed()
+    with RawPeer(start_broker(port=first.port)) as peer:
+        peer.connect("client")
+
+
+def test_human_log(start_broker):
+    """The start with address and version, a refusal with its reason, the end."""
+    running = start_broker(args=["--log-level", "info"])
+    version = subprocess.run([binary(), "--version"], capture_output=True, text=True, timeout=10, check=True).stdout
+    assert str(running.port) in running.wait_log("listen")
+    assert version.split()[-1].lstrip("v") in running.log()
+    with RawPeer(running) as peer:
+        peer.send(b"GET / HTTP/1.1\r\n\r\n")
+        peer.expect_closed()
+    running.wait_log("127.0.0.1")
+    running.signal()
+    assert running.wait() == 0
+    running.wait_log("shut|stop")
+
+
+def test_json_log(start_broker):
+    """Every line is one JSON object with time, level and message."""
+    running = start_broker('[log]\nformat = "json"\n')
+    with RawPeer(running) as peer:
+        peer.send(b'GET /"quoted\\ \x00\xff HTTP/1.1\r\n\r\n')
+        peer.expect_closed()
+    with RawPeer(running) as peer:
+        peer.connect('cli"ent\\')
+        peer.send(b"\xff\xff")
+        peer.expect_closed()
+    running.signal()
+    assert running.wait() == 0
+    rows = [json.loads(row) for row in running.log().splitlines()]
+    assert len(rows) >= 4
+    for row in rows:
+        assert {"time", "level", "message"} <= set(row)
+    assert any(str(running.port) in json.dumps(row) for row in rows)
+
+
+@pytest.mark.parametrize("text", ["[limits]\nno_such_key = 1\n", "[limits]\nmax_packet_bytes = 'x'\n", "not toml ="])
+def test_wrong_configuration(tmp_path, threads, text):
+    """A configuration with an error is not half used: exit status, and a message that names the file."""
+    running = Broker(tmp_path, threads, config=text).launch()
+    try:
+        assert running.wait() != 0
+        running.check_log()
+        assert "petrel.toml" in running.log()
+    finally:
+        running.kill()
+    checked = subprocess.run(
+        [binary(), "check-config", "-c", str(tmp_path / "petrel.toml")], capture_output=True, timeout=10, check=False
+    )
+    assert checked.returncode not in (0, -6, -11)

@@ -1,0 +1,190 @@
+"""petrel pub and petrel sub do what mosquitto_pub and mosquitto_sub do with the same flags.
+
+Each test runs with every pairing of the two publishers and the two subscribers; what is expected is the same for all.
+"""
+
+import subprocess
+import time
+
+import pytest
+
+import programs
+from programs import Subscriber, publish, run_subscriber
+
+PAIRS = [("mosquitto", "mosquitto"), ("petrel", "mosquitto"), ("mosquitto", "petrel"), ("petrel", "petrel")]
+LEVELS = ["mqttv31", "mqttv311", "mqttv5"]
+
+
+@pytest.fixture(params=PAIRS, ids=lambda pair: f"{pair[0]}-to-{pair[1]}")
+def pair(request, broker):
+    """Publisher and subscriber programs, bound to the broker."""
+
+    class Pair:
+        publisher, subscriber = request.param
+
+        def publish(self, *args, **more):
+            return publish(broker, *args, kind=self.publisher, **more)
+
+        def run_subscriber(self, *args, **more):
+            return run_subscriber(broker, *args, kind=self.subscriber, **more)
+
+        def subscribe(self, *args, **more):
+            return Subscriber(broker, *args, kind=self.subscriber, **more)
+
+    return Pair()
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("qos", ["0", "1", "2"])
+def test_levels_and_qos(pair, name, level, qos):
+    with pair.subscribe("-V", level, "-q", qos, "-t", name("t")) as subscriber:
+        pair.publish("-V", level, "-q", qos, "-t", name("t"), "-m", "hello")
+        assert subscriber.line() == f"0|{qos}|{name('t')}|hello"
+
+
+@pytest.mark.parametrize("level", ["31", "311", "5"])
+def test_short_names_of_levels(pair, name, level):
+    pair.publish("-V", level, "-r", "-q", "1", "-t", name("t"), "-m", "x")
+    assert pair.run_subscriber("-V", level, "-t", name("t"), "-C", "1", "-W", "5").stdout == b"x\n"
+
+
+def test_lines_of_standard_input(pair, name):
+    lines = [f"line {index}" for index in range(50)]
+    with pair.subscribe("-q", "1", "-t", name("t"), form="%p") as subscriber:
+        pair.publish("-q", "1", "-t", name("t"), "-l", stdin="\n".join(lines).encode())
+        assert subscriber.lines(50) == lines
+
+
+def test_whole_standard_input(pair, name):
+    with pair.subscribe("-q", "1", "-t", name("t"), form="%p") as subscriber:
+        pair.publish("-q", "1", "-t", name("t"), "-s", stdin=b"first\nsecond")
+        assert subscriber.lines(2) == ["first", "second"]
+
+
+def test_file(pair, name, tmp_path):
+    body = bytes(range(256)) * 1024
+    (tmp_path / "body").write_bytes(body)
+    pair.publish("-q", "1", "-r", "-t", name("t"), "-f", str(tmp_path / "body"))
+    assert pair.run_subscriber("-t", name("t"), "-C", "1", "-N", "-W", "5").stdout == body
+
+
+def test_verbose(pair, name):
+    pair.publish("-q", "1", "-r", "-t", name("t"), "-m", "x")
+    assert pair.run_subscriber("-v", "-t", name("t"), "-C", "1", "-W", "5").stdout.decode() == f"{name('t')} x\n"
+
+
+def test_null_message_and_clearing(pair, name):
+    pair.publish("-q", "1", "-r", "-t", name("t"), "-m", "x")
+    pair.publish("-q", "1", "-r", "-t", name("t"), "-n")
+    with pair.subscribe("-q", "1", "-t", name("t")) as subscriber:
+        pair.publish("-q", "1", "-t", name("t"), "-n")
+        assert subscriber.line() == f"0|1|{name('t')}|"
+
+
+def test_count_ends_the_subscriber(pair, name):
+    for index in range(3):
+        pair.publish("-q", "1", "-r", "-t", name(str(index)), "-m", str(index))
+    found = pair.run_subscriber("-t", name("+"), "-C", "2", "-W", "5")
+    assert len(found.stdout.split()) == 2
+
+
+def test_wait_ends_the_subscriber(pair, name):
+    """-W without a message: status 27, as mosquitto_sub."""
+    started = time.monotonic()
+    found = pair.run_subscriber("-t", name("t"), "-W", "1", check=False)
+    assert found.returncode == 27 and found.stdout == b""
+    assert time.monotonic() - started >= 0.9
+
+
+def test_persistent_session(pair, name):
+    session = ["-i", name("s").replace("/", "-")[:23], "-c", "-q", "1", "-t", name("t")]
+    pair.run_subscriber(*session, "-W", "1", check=False)
+    pair.publish("-q", "1", "-t", name("t"), "-m", "kept")
+    assert pair.run_subscriber(*session, "-C", "1", "-W", "5").stdout == b"kept\n"
+
+
+def test_persistent_session_of_v5(pair, name):
+    session = ["-V", "mqttv5", "-i", name("s").replace("/", "-")[:23], "-c", "-q", "1", "-t", name("t")]
+    session += ["-D", "connect", "session-expiry-interval", "60"]
+    pair.run_subscriber(*session, "-W", "1", check=False)
+    pair.publish("-q", "1", "-t", name("t"), "-m", "kept")
+    assert pair.run_subscriber(*session, "-C", "1", "-W", "5").stdout == b"kept\n"
+
+
+def test_will(pair, name):
+    with pair.subscribe("-q", "1", "-t", name("will")) as watcher:
+        will = ["--will-topic", name("will"), "--will-payload", "lost", "--will-qos", "1"]
+        with pair.subscribe(*will, "-t", name("other"), "-k", "30"):
+            pass
+        assert watcher.line() == f"0|1|{name('will')}|lost"
+
+
+def test_retained_will(pair, name):
+    with pair.subscribe("-t", name("will")) as watcher:
+        will = ["--will-topic", name("will"), "--will-payload", "lost", "--will-retain"]
+        with pair.subscribe(*will, "-t", name("other")):
+            pass
+        watcher.line()
+    assert pair.run_subscriber("-t", name("will"), "-C", "1", "-F", "%r %p", "-W", "5").stdout == b"1 lost\n"
+
+
+def test_properties(pair, name):
+    subscribe = ["-V", "mqttv5", "-q", "1", "-t", name("t"), "-D", "subscribe", "subscription-identifier", "9"]
+    with pair.subscribe(*subscribe, form="%P#%R#%D#%C#%S#%p") as subscriber:
+        pair.publish(
+            "-V", "mqttv5", "-q", "1", "-t", name("t"), "-m", "body",
+            "-D", "publish", "user-property", "b", "2",
+            "-D", "publish", "user-property", "a", "1",
+            "-D", "publish", "response-topic", name("answer"),
+            "-D", "publish", "correlation-data", "number7",
+            "-D", "publish", "content-type", "text/plain",
+            "-D", "publish", "message-expiry-interval", "100",
+        )  # fmt: skip
+        users, answer, correlation, content, identifier, body = subscriber.line().split("#")
+    assert users.split() == ["b:2", "a:1"]
+    assert (answer, correlation, content) == (name("answer"), "number7", "text/plain")
+    assert (identifier, body) == ("9", "body")
+
+
+def test_format_of_lengths_and_bytes(pair, name):
+    pair.publish("-q", "1", "-r", "-t", name("t"), "-m", "Az~")
+    found = pair.run_subscriber("-q", "1", "-t", name("t"), "-C", "1", "-W", "5", "-F", r"%l %x %X %q %r %% \t %t")
+    assert found.stdout.decode() == f"3 417a7e 417A7E 1 1 % \t {name('t')}\n"
+
+
+def test_user_name_and_password_are_sent(pair, name):
+    """Anonymous access lets any name in; a password without a name is a mistake of the command line in 3.1.1."""
+    pair.publish("-q", "1", "-r", "-u", "someone", "-P", "secret", "-t", name("t"), "-m", "x")
+    found = pair.run_subscriber("-u", "someone", "-P", "secret", "-t", name("t"), "-C", "1", "-W", "5")
+    assert found.stdout == b"x\n"
+
+
+def test_several_topics(pair, name):
+    with pair.subscribe("-q", "1", "-t", name("a"), "-t", name("b/#")) as subscriber:
+        for topic in ("a", "c", "b/x"):
+            pair.publish("-q", "1", "-t", name(topic), "-m", topic)
+        assert [line.split("|")[3] for line in subscriber.lines(2)] == ["a", "b/x"]
+
+
+@pytest.mark.parametrize("kind", ["mosquitto", "petrel"])
+@pytest.mark.parametrize("wrong", [["-m", "x"], ["-t", "a"], ["-t", "a/+", "-m", "x"], ["-t", "a", "-m", "x", "-q", "3"],
+                                   ["-t", "a", "-m", "x", "--no-such-flag"], ["-t", "a", "-m", "x", "-V", "9"]])  # fmt: skip
+def test_wrong_command_line_of_publisher(broker, kind, wrong):
+    done = publish(broker, *wrong, kind=kind, check=False)
+    assert done.returncode not in (0, -6, -11) and done.stderr + done.stdout
+
+
+@pytest.mark.parametrize("kind", ["mosquitto", "petrel"])
+def test_nobody_listens(broker, kind):
+    class Nobody:
+        host, port = broker.host, 1
+
+    done = publish(Nobody, "-t", "t", "-m", "x", kind=kind, check=False)
+    assert done.returncode not in (0, -6, -11) and b"refused" in (done.stderr + done.stdout).lower()
+
+
+@pytest.mark.petrel_only
+@pytest.mark.parametrize("command", [[], ["serve"], ["pub"], ["sub"], ["check-config"]])
+def test_help(command):
+    done = subprocess.run([programs.binary(), *command, "--help"], capture_output=True, text=True, timeout=10, check=False)
+    assert done.returncode == 0 and "petrel" in done.stdout.lower() and not done.stderr

@@ -1,0 +1,245 @@
+"""Peers that are slow, silent, broken or many: each is ended for a logged reason, and the others do not notice."""
+
+import select
+import socket
+import struct
+import time
+
+import pytest
+from paho.mqtt.packettypes import PacketTypes
+
+import raw_peer
+from broker_process import wait_until
+from paho_peer import PahoPeer
+from raw_peer import RawPeer, connect_packet, disconnect_reason, properties, publish_packet, subscribe_packet
+
+MIB = 1 << 20
+LEVELS = [raw_peer.V31, raw_peer.V311, raw_peer.V5]
+
+
+def client_id(name, text):
+    return name(text).replace("/", "-")[:23]
+
+
+def round_trips(peer, topic, count):
+    for index in range(count):
+        peer.publish(topic, b"%d" % index, 1)
+        assert peer.take_one().payload == b"%d" % index
+
+
+@pytest.mark.petrel_only
+@pytest.mark.parametrize("qos", [0, 1])
+def test_client_that_never_reads(start_broker, name, qos):
+    """96 MiB for a subscriber that reads nothing: memory stays bounded, others go on, the subscriber is ended."""
+    running = start_broker("[limits]\nmax_output_bytes = 1048576\nwrite_timeout_s = 2\n")
+    stuck = RawPeer(running, receive_buffer=4096)
+    stuck.connect("stuck-peer", props=properties(PacketTypes.CONNECT, ReceiveMaximum=65535))
+    stuck.subscribe(name("flood"), qos)
+    with PahoPeer(running) as bystander, RawPeer(running) as flooder:
+        bystander.subscribe(name("calm"), 1)
+        flooder.connect("flooder")
+        round_trips(bystander, name("calm"), 10)
+        before = running.resident_bytes()
+        peak = before
+        body = b"x" * 65536
+        for index in range(1, 1537):
+            flooder.send(publish_packet(name("flood"), body))
+            if index % 64 == 0:
+                flooder.ping()
+                round_trips(bystander, name("calm"), 4)
+                peak = max(peak, running.resident_bytes())
+        assert peak - before < 32 * MIB, f"the broker grew by {(peak - before) / MIB:.0f} MiB"
+        line = running.wait_log("stuck-peer")
+        assert "flooder" not in line
+        round_trips(bystander, name("calm"), 10)
+    stuck.close()
+    wait_until(lambda: running.resident_bytes() - before < 16 * MIB, "the memory is given back")
+
+
+@pytest.mark.petrel_only
+def test_qos_1_for_a_client_that_never_reads_is_kept_within_its_window(start_broker, name):
+    """What a stuck subscriber has not acknowledged waits in its session, and comes when it returns."""
+    running = start_broker("[limits]\nmax_output_bytes = 1048576\nwrite_timeout_s = 1\n")
+    keep = {"clean": False, "props": properties(PacketTypes.CONNECT, SessionExpiryInterval=60)}
+    stuck = RawPeer(running, receive_buffer=4096)
+    stuck.connect("stuck-peer", **keep)
+    stuck.subscribe(name("t"), 1)
+    body = b"x" * 65536
+    with PahoPeer(running) as publisher:
+        publisher.publish_all(name("t"), [b"%03d" % index + body for index in range(200)], 1)
+        running.wait_log("stuck-peer")
+        with RawPeer(running) as back:
+            assert back.connect("stuck-peer", **keep).session_present
+            heard = []
+            while len(heard) < 200:
+                message = back.read_publish()
+                heard.append(int(message.payload[:3]))
+                back.acknowledge(message)
+    stuck.close()
+    assert heard == list(range(200))
+
+
+@pytest.mark.petrel_only
+def test_one_byte_at_a_time_during_connect(start_broker, name):
+    """A CONNECT that never ends is ended by the broker's own limit, however regularly its bytes come."""
+    running = start_broker("[limits]\nconnect_timeout_s = 1\n")
+    mark = len(running.log())
+    with PahoPeer(running) as bystander:
+        bystander.subscribe(name("calm"), 1)
+        data = connect_packet("x" * 200)
+        with RawPeer(running) as slow:
+            started = time.monotonic()
+            for byte in data:
+                slow.send(bytes([byte]))
+                if select.select([slow.socket], [], [], 0.1)[0]:
+                    break
+                round_trips(bystander, name("calm"), 1)
+            slow.expect_closed()
+            assert time.monotonic() - started >= 0.9
+            running.wait_log(r"connect.*time|time.*connect", start=mark)
+
+
+@pytest.mark.petrel_only
+def test_silent_connection_is_ended(start_broker):
+    running = start_broker("[limits]\nconnect_timeout_s = 1\n")
+    mark = len(running.log())
+    with RawPeer(running) as silent:
+        assert silent.expect_closed() == []
+    running.wait_log(r"connect.*time|time.*connect", start=mark)
+
+
+@pytest.mark.parametrize("version", LEVELS)
+def test_packets_in_single_bytes(broker, name, version):
+    """Every packet of a conversation in one-byte segments: the broker keeps only the incomplete tail."""
+    with RawPeer(broker, version) as peer:
+        conversation = [
+            (connect_packet(client_id(name, "s"), version), raw_peer.CONNACK),
+            (subscribe_packet([(name("t"), 1)], version), raw_peer.SUBACK),
+            (publish_packet(name("t"), b"x" * 300, version, qos=1, packet_id=9), raw_peer.PUBACK),
+        ]
+        for data, answer in conversation:
+            for byte in data:
+                peer.send(bytes([byte]))
+            peer.expect(answer)
+        assert peer.read_publish().payload == b"x" * 300
+
+
+def test_many_packets_in_one_segment(broker, name):
+    with RawPeer(broker) as peer:
+        data = connect_packet(client_id(name, "s")) + subscribe_packet([(name("t"), 0)])
+        data += b"".join(publish_packet(name("t"), b"%d" % index) for index in range(500))
+        peer.send(data)
+        peer.expect(raw_peer.CONNACK)
+        peer.expect(raw_peer.SUBACK)
+        assert [int(peer.read_publish().payload) for _ in range(500)] == list(range(500))
+
+
+def leave_in_a_hurry(broker, index, topic):
+    """One of five ways to come and go."""
+    peer = RawPeer(broker)
+    way = index % 5
+    if way == 1:
+        peer.send(connect_packet("half a packet")[:7])
+    if way >= 2:
+        peer.connect(f"hurry-{index}")
+    if way == 3:
+        peer.subscribe(topic, 1)
+    if way == 4:
+        peer.send(publish_packet(topic, b"x" * 1000, qos=1, packet_id=1)[:500])
+    if index % 2:
+        peer.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    peer.close()
+
+
+def test_opens_and_leaves(broker, name):
+    """2 000 connections that end abruptly in all stages leave no descriptor behind."""
+    with PahoPeer(broker) as bystander:
+        bystander.subscribe(name("calm"), 1)
+        leave_in_a_hurry(broker, 0, name("t"))
+        round_trips(bystander, name("calm"), 1)
+        before = broker.descriptors()
+        for index in range(2000):
+            leave_in_a_hurry(broker, index, name("t"))
+        wait_until(lambda: broker.descriptors() <= before, f"the descriptors return to {before}")
+        round_trips(bystander, name("calm"), 5)
+
+
+GARBAGE = {
+    "http": b"GET / HTTP/1.1\r\nHost: example.org\r\n\r\n",
+    "tls": bytes.fromhex("16030100c8010000c40303") + bytes(200),
+    "zeros": bytes(64),
+    "ones": b"\xff" * 64,
+    "publish": publish_packet("t", b"x"),
+    "pingreq": b"\xc0\x00",
+    "wrong-name": raw_peer.packet(raw_peer.CONNECT, 0, raw_peer.string("MQTX") + b"\x04\x02\0\0" + raw_peer.string("x")),
+    "reserved-flag": raw_peer.packet(raw_peer.CONNECT, 0, raw_peer.string("MQTT") + b"\x04\x03\0\0" + raw_peer.string("x")),
+    "bad-length": b"\x10\xff\xff\xff\xff\x7f",
+}
+
+
+@pytest.mark.petrel_only
+@pytest.mark.parametrize("kind", GARBAGE)
+def test_garbage_at_first(broker, kind):
+    """[MQTT-3.1.0-1]: what does not begin with a CONNECT is closed, and the log says why."""
+    mark = len(broker.log())
+    with RawPeer(broker) as peer:
+        port = peer.socket.getsockname()[1]
+        peer.send(GARBAGE[kind])
+        peer.expect_closed()
+    broker.wait_log(rf"\b{port}\b", start=mark)
+
+
+@pytest.mark.parametrize("level,name_of_protocol", [(6, "MQTT"), (2, "MQIsdp"), (0, "MQTT")])
+def test_unknown_protocol_level(broker, level, name_of_protocol):
+    """[MQTT-3.1.2-2]: CONNACK with 0x84 (or 0x01 of the older levels) and close, or close alone."""
+    with RawPeer(broker) as peer:
+        body = raw_peer.string(name_of_protocol) + bytes([level, 2, 0, 0]) + raw_peer.string("x")
+        peer.send(raw_peer.packet(raw_peer.CONNECT, 0, body))
+        for found in peer.expect_closed():
+            assert found.type == raw_peer.CONNACK and found.body[1] in (0x84, 0x01)
+
+
+@pytest.mark.petrel_only
+@pytest.mark.parametrize("version", LEVELS)
+def test_oversized_packet(start_broker, name, version):
+    """A length beyond the limit ends the connection when its header is read: the body is not awaited."""
+    running = start_broker("[limits]\nmax_packet_bytes = 10000\n")
+    mark = len(running.log())
+    with RawPeer(running, version) as peer:
+        peer.connect("large-peer")
+        peer.send(bytes([0x30]) + raw_peer.variable_length(100_000_000) + b"\0\x01t")
+        assert disconnect_reason(peer.expect_closed()) == (0x95 if version == raw_peer.V5 else None)
+    running.wait_log("large-peer", start=mark)
+
+
+@pytest.mark.parametrize("version", LEVELS)
+def test_keep_alive_timeout(broker, name, version):
+    """[MQTT-3.1.2-22]: silence for one and a half times the keep alive ends the connection, with its will."""
+    with PahoPeer(broker) as watcher, RawPeer(broker, version) as peer:
+        watcher.subscribe(name("will"), 1)
+        peer.connect(client_id(name, "s"), keep_alive=1, will=(name("will"), b"silent", 1, False, None))
+        started = time.monotonic()
+        last = peer.expect_closed()
+        assert time.monotonic() - started >= 1.4
+        assert disconnect_reason(last) in ((0x8D, None) if version == raw_peer.V5 else (None,))
+        assert watcher.take_one().payload == b"silent"
+
+
+def test_connection_storm(broker, name):
+    """2 000 clients connect at once; each is served, and the clients of before are, too."""
+    with PahoPeer(broker) as bystander:
+        bystander.subscribe(name("calm"), 1)
+        peers = [RawPeer(broker, timeout_s=20) for _ in range(2000)]
+        for index, peer in enumerate(peers):
+            peer.send(connect_packet(f"storm-{index}") + subscribe_packet([(name(f"storm/{index % 10}"), 0)]))
+        round_trips(bystander, name("calm"), 5)
+        for peer in peers:
+            assert peer.expect(raw_peer.CONNACK).body[1] == 0
+            peer.expect(raw_peer.SUBACK)
+        for index in range(10):
+            bystander.publish(name(f"storm/{index}"), b"%d" % index, 1)
+        for index, peer in enumerate(peers):
+            assert peer.read_publish().payload == b"%d" % (index % 10)
+        for peer in peers:
+            peer.close()
+        round_trips(bystander, name("calm"), 5)
