@@ -31,7 +31,9 @@ TEST(Utf8, AcceptsEveryCodePointButZeroAndSurrogates_MQTT_1_5_4) {
   for (unsigned cp = 0; cp <= 0x110000; ++cp) {
     const bool valid = cp != 0 && !(cp >= 0xd800 && cp <= 0xdfff) && cp <= 0x10ffff;
     ASSERT_EQ(is_mqtt_utf8(encode(cp)), valid) << cp;
-    if (cp % 97 == 0) ASSERT_EQ(is_mqtt_utf8("12345678" + encode(cp) + "12345678"), valid) << cp;
+    if (cp % 97 == 0) {
+      ASSERT_EQ(is_mqtt_utf8("12345678" + encode(cp) + "12345678"), valid) << cp;
+    }
   }
 }
 

@@ -4,7 +4,9 @@
 
 #include "broker/shard.h"
 #include "broker/write_packet.h"
+#include "topics/topic.h"
 #include "wire/encode.h"
+#include "wire/property.h"
 
 namespace petrel::broker {
 

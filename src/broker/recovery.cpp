@@ -4,10 +4,14 @@
 
 namespace petrel::broker {
 
-void Shard::recover(storage::Store& store) {
-  if (const auto done = store.recover(*this); !done.has_value())
-    log_.error("store not readable", {{"reason", done.error().what}});
-  for (auto& [stored, session] : by_stored_id_) finish_session(*session);
+Result<void, storage::StoreError> Shard::recover(storage::Store& store, TimeMs now) {
+  now_ = now;
+  wheel_.advance(now, [](TimerNode&) {});
+  if (const auto done = store.recover(*this); !done.has_value()) return done.error();
+  std::vector<Session*> sessions;
+  for (const auto& [stored, session] : by_stored_id_) sessions.push_back(session);
+  for (Session* session : sessions) finish_session(*session);
+  return {};
 }
 
 void Shard::on_session(const storage::SessionRecord& record) {

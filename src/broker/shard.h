@@ -57,6 +57,9 @@ class Shard final : private storage::LaneEvents, private storage::Recovery {
   Shard(const Shard&) = delete;
   Shard& operator=(const Shard&) = delete;
 
+  // Takes the shard's sessions back from the store, and on shard 0 the retained messages. Before the first turn.
+  Result<void, storage::StoreError> recover(storage::Store& store, TimeMs now);
+
   void begin_turn(TimeMs now);
   void end_turn();
   TimeMs next_deadline() const;

@@ -92,9 +92,9 @@ void Shard::handle_unsubscribe(Connection& connection, const wire::Frame& frame)
 
 wire::ReasonCode Shard::unsubscribe(Session& session, std::string_view filter) {
   if (!topics::is_valid_filter(filter)) return Reason::kTopicFilterInvalid;
-  const auto it = std::find_if(session.subscriptions.begin(), session.subscriptions.end(), [&](const SessionSubscription& s) {
-    return topics::SubscriptionIndex::is_filter(s.node, s.member.get(), filter);
-  });
+  const topics::SubscriptionIndex::Node* node = shared_.index.find(filter);
+  const auto it = std::find_if(session.subscriptions.begin(), session.subscriptions.end(),
+                               [&](const SessionSubscription& s) { return s.node == node; });
   if (it == session.subscriptions.end()) return Reason::kNoSubscriptionExisted;
   shared_.index.unsubscribe(filter, session.id);
   *it = std::move(session.subscriptions.back());

@@ -63,6 +63,9 @@ class Outgoing {
   };
   std::optional<Resend> next_resend();
 
+  // The exchange of a packet identifier that was sent on this connection, or null.
+  const Entry* find_sent(wire::PacketId id) { return find(id); }
+
   // Puts back what a store remembers of an exchange, before the first connection; ids ascending from the oldest.
   void restore(wire::PacketId id, State state, Delivery delivery);
 

@@ -216,6 +216,11 @@ std::string SubscriptionIndex::filter(const Node* node) const {
   return impl_->text_of(node);
 }
 
+const SubscriptionIndex::Node* SubscriptionIndex::find(std::string_view filter) const {
+  const std::shared_lock lock(impl_->mutex);
+  return is_shared(filter) ? static_cast<const Node*>(impl_->group(filter)) : impl_->find(filter);
+}
+
 Ref<const MatchList> SubscriptionIndex::match(std::string_view topic) const {
   MatchBuilder builder;
   const std::shared_lock lock(impl_->mutex);

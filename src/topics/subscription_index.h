@@ -123,6 +123,8 @@ class SubscriptionIndex {
   bool unsubscribe(std::string_view filter, SubscriberId subscriber);
   bool unsubscribe(Node* node, SubscriberId subscriber);
   std::string filter(const Node* node) const;
+  // The handle of a filter (shared or not) if anybody subscribes to it; to be compared with one's own.
+  const Node* find(std::string_view filter) const;
 
   // Fresh lookup, under the reader lock. Costs a walk of the trie; publishers use MatchCache.
   Ref<const MatchList> match(std::string_view topic) const;
