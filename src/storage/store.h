@@ -100,7 +100,7 @@ struct EraseSubscription {
 struct Enqueue {
   SessionId session;
   QueueEntry entry;
-};  // entries of one message follow each other in a batch
+};  // entries of one message follow each other in a batch; no such session: passed over, it may have been erased
 struct Acknowledge {
   SessionId session;
   MessageId message;

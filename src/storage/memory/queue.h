@@ -1,0 +1,82 @@
+// The queue of one session in memory: compact entries by id. Threads: none of its own; the store's mutex guards it.
+// Lifetime: belongs to the store's record of the session.
+#pragma once
+
+#include <algorithm>
+#include <deque>
+#include <memory>
+#include <utility>
+
+#include "storage/store.h"
+
+namespace petrel::storage {
+
+class MemoryQueue {
+ public:
+  std::size_t size() const { return live_; }
+  MessageId last_id() const { return entries_.empty() ? 0 : entries_.back().id; }
+
+  // Mostly an append; a late smaller id of another lane goes to its place.
+  void insert(QueueEntry entry) {
+    Slot slot{entry.id, std::move(entry.message), nullptr, entry.qos, entry.retain};
+    if (!entry.identifiers.empty() || !entry.shared_group.empty())
+      slot.rare = std::make_unique<Rare>(Rare{std::move(entry.identifiers), std::move(entry.shared_group)});
+    auto place = entries_.empty() || entries_.back().id < slot.id ? entries_.end() : find(slot.id);
+    if (place != entries_.end() && place->id == slot.id) {
+      if (!place->message) ++live_;
+      *place = std::move(slot);
+      return;
+    }
+    entries_.insert(place, std::move(slot));
+    ++live_;
+  }
+
+  // Unknown ids are fine. The slot stays, empty, until those before it have left.
+  void acknowledge(MessageId id) {
+    auto place = find(id);
+    if (place == entries_.end() || place->id != id || !place->message) return;
+    place->message = nullptr;
+    place->rare.reset();
+    --live_;
+    while (!entries_.empty() && !entries_.front().message) entries_.pop_front();
+  }
+
+  void read(const QueuePosition& position, std::size_t limit, std::size_t limit_bytes, QueuePage& page) const {
+    std::size_t bytes = 0;
+    for (const Slot& slot : entries_) {
+      if (!slot.message || position.passed(slot.id)) continue;
+      if (!page.entries.empty() && (page.entries.size() >= limit || bytes >= limit_bytes)) {
+        page.more = true;
+        return;
+      }
+      bytes += slot.message->block_bytes();
+      QueueEntry entry{slot.id, slot.message, {}, slot.qos, slot.retain, {}};
+      if (slot.rare) {
+        entry.identifiers = slot.rare->identifiers;
+        entry.shared_group = slot.rare->shared_group;
+      }
+      page.entries.push_back(std::move(entry));
+    }
+  }
+
+ private:
+  struct Rare {
+    std::string identifiers, shared_group;
+  };
+  struct Slot {
+    MessageId id;
+    Ref<const wire::Message> message;  // null: acknowledged
+    std::unique_ptr<Rare> rare;
+    wire::Qos qos;
+    bool retain;
+  };
+  std::deque<Slot>::iterator find(MessageId id) {
+    return std::lower_bound(entries_.begin(), entries_.end(), id,
+                            [](const Slot& slot, MessageId wanted) { return slot.id < wanted; });
+  }
+
+  std::deque<Slot> entries_;
+  std::size_t live_ = 0;
+};
+
+}  // namespace petrel::storage
