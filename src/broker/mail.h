@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "session/delivery.h"
+#include "storage/store.h"
 #include "topics/subscription_index.h"
 #include "wire/message.h"
 

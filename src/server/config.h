@@ -1,0 +1,53 @@
+// The configuration of `petrel serve`: defaults, the TOML file, the command line. Every key stands once, in the table of
+// config.cpp, from which parsing, --print-config and docs/configuration.md are made.
+//
+// Threads: values, made before anything starts.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/log.h"
+#include "base/result.h"
+#include "broker/settings.h"
+
+namespace petrel::server {
+
+struct ListenerConfig {
+  std::string address;                  // "tcp://127.0.0.1:1883"
+  std::optional<bool> allow_anonymous;  // unset: yes on loopback addresses; others must be told (check_listeners)
+};
+
+struct Config {
+  std::vector<ListenerConfig> listeners;  // none: tcp://127.0.0.1:1883
+  unsigned threads = 0;                   // shards; 0: one per core
+  std::string store = "memory";
+  LogLevel log_level = LogLevel::kInfo;
+  LogFormat log_format = LogFormat::kHuman;
+  TimeMs shutdown_grace_ms = 5'000;  // for clients to take their last bytes
+  broker::Settings settings;
+};
+
+// One mistake, where it is and what to do about it. `line` 0: not from a file.
+struct ConfigMistake {
+  std::string source;  // file name, or the flag
+  std::size_t line = 0, column = 0;
+  std::string what;
+  std::string to_string() const;  // "petrel.toml:3:1: ..."
+};
+using ConfigMistakes = std::vector<ConfigMistake>;
+
+// Reads a TOML text over `config`; all mistakes are collected, nothing is thrown.
+ConfigMistakes read_config(std::string_view text, std::string_view source, Config& config);
+ConfigMistakes read_config_file(const std::string& path, Config& config);
+// What must hold between the parts: addresses parse, anonymous access off loopback is explicit, the store exists.
+ConfigMistakes check_config(const Config& config);
+
+// The whole configuration as TOML, each key with its unit and meaning; reading it again gives the same Config.
+std::string to_toml(const Config& config);
+// docs/configuration.md, from the same table.
+std::string configuration_markdown();
+
+}  // namespace petrel::server
