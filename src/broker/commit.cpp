@@ -13,12 +13,13 @@ void Shard::hold_ack(Session& session, PacketType type, wire::PacketId packet_id
 }
 
 void Shard::hold_bytes(Session& session, std::string bytes, PacketType type) {
-  held_.push_back({Held::Kind::kBytes, type, Reason::kSuccess, 0, session.connection_number, session.id, std::move(bytes)});
+  held_.push_back(
+      {Held::Kind::kBytes, type, Reason::kSuccess, 0, session.connection_number, session.id, std::move(bytes)});
 }
 
 void Shard::hold(Session& session, Held::Kind kind, wire::PacketId packet_id, std::string bytes) {
-  held_.push_back(
-      {kind, PacketType::kPublish, Reason::kSuccess, packet_id, session.connection_number, session.id, std::move(bytes)});
+  held_.push_back({kind, PacketType::kPublish, Reason::kSuccess, packet_id, session.connection_number, session.id,
+                   std::move(bytes)});
 }
 
 void Shard::submit() {
@@ -70,7 +71,8 @@ void Shard::release_held(std::vector<Held>& held) {
 
 void Shard::release_one(Held& held) {
   Session* session = find(held.session);
-  if (session == nullptr || session->connection == nullptr || session->connection_number != held.connection_number) return;
+  if (session == nullptr || session->connection == nullptr || session->connection_number != held.connection_number)
+    return;
   Connection& connection = *session->connection;
   if (held.kind == Held::Kind::kOpen) return open(*session, held.bytes);
   if (connection.state != Connection::State::kOpen) return;

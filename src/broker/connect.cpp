@@ -46,7 +46,8 @@ Shard::Received Shard::receive_connect(Connection& connection, BytesView bytes) 
     const bool may_be_empty = connect->version == ProtocolVersion::kV5 ||
                               (connect->version == ProtocolVersion::kV311 && connect->clean_start);
     if (!may_be_empty) {
-      refuse(connection, connect->version, Reason::kClientIdentifierNotValid, {}, "empty client identifier [MQTT-3.1.3-8]");
+      refuse(connection, connect->version, Reason::kClientIdentifierNotValid, {},
+             "empty client identifier [MQTT-3.1.3-8]");
       result.consumed = frame->frame.total_bytes;
       result.then = Received::Then::kClosed;
       return result;
@@ -77,10 +78,9 @@ std::string Shard::assign_client_id() {
 void Shard::refuse(Connection& connection, ProtocolVersion version, Reason reason, std::string_view client_id,
                    std::string_view why) {
   counters_.connections_refused.add();
-  refusals_.info("connection refused", {{"client", client_id},
-                                        {"address", connection.peer_name()},
-                                        {"code", wire::name(reason)},
-                                        {"reason", why}});
+  refusals_.info(
+      "connection refused",
+      {{"client", client_id}, {"address", connection.peer_name()}, {"code", wire::name(reason)}, {"reason", why}});
   connection.version = version;
   wire::Connack connack;
   connack.reason = reason;
@@ -130,6 +130,7 @@ Shard::Received Shard::accept(Connection& connection, const Connect& connect, st
     session = &create_session(client_id);
   }
   apply_connect(connection, *session, connect);
+  counters_.connections_opened.add();
 
   wire::Connack connack;
   connack.session_present = present;
@@ -198,7 +199,8 @@ void Shard::apply_connect(Connection& connection, Session& session, const Connec
     connection.maximum_packet_bytes = connect.maximum_packet_size_bytes.value_or(0xffffffff);
     if (settings_.topic_alias_maximum > 0)
       connection.incoming_aliases = std::make_unique<session::IncomingAliases>(settings_.topic_alias_maximum);
-    if (const std::uint16_t aliases = std::min(connect.topic_alias_maximum, settings_.topic_alias_maximum_out); aliases > 0)
+    if (const std::uint16_t aliases = std::min(connect.topic_alias_maximum, settings_.topic_alias_maximum_out);
+        aliases > 0)
       connection.outgoing_aliases = std::make_unique<session::OutgoingAliases>(aliases);
     expiry_s = std::min(connect.session_expiry_interval_s.value_or(0), settings_.session_expiry_max_s);
   } else if (!connect.clean_start) {
@@ -210,7 +212,8 @@ void Shard::apply_connect(Connection& connection, Session& session, const Connec
   if (session.absence != nullptr) wheel_.cancel(*session.absence);
   session.absence.reset();
   session.incoming.begin_connection(settings_.receive_maximum);
-  const std::uint16_t receive_maximum = std::min(connect.receive_maximum.value_or(65535), settings_.max_inflight_messages);
+  const std::uint16_t receive_maximum =
+      std::min(connect.receive_maximum.value_or(65535), settings_.max_inflight_messages);
   if (session.outbound != nullptr || receive_maximum != settings_.max_inflight_messages)
     session.out().outgoing.begin_connection(receive_maximum);
   if (expiry_s > 0 && session.stored == 0) {

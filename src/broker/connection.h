@@ -46,7 +46,7 @@ class Connection : public ShardTimer {
   std::uint16_t keep_alive_s = 0;
   wire::ProtocolVersion version = wire::ProtocolVersion::kV311;
   State state = State::kAwaitsConnect;
-  bool flush_requested = false;  // cleared by the driver when it flushes
+  bool flush_requested = false;     // cleared by the driver when it flushes
   bool wants_drain_notice = false;  // deliveries wait for `output` to shrink
   bool problem_information = true;
 

@@ -65,8 +65,8 @@ void Shard::disconnected(Connection& connection, std::string_view why) {
 
 // The session loses its connection; what becomes of it depends on its expiry interval.
 void Shard::leave(Connection& connection, bool publish_will) {
-  counters_.connections_closed.add();
   if (connection.session == nullptr) return;
+  counters_.connections_closed.add();
   Session& session = *std::exchange(connection.session, nullptr);
   session.connection = nullptr;
   for (const SessionSubscription& subscription : session.subscriptions)
@@ -151,7 +151,8 @@ void Shard::end_session(Session& session) {
 
 void Shard::store_session(const Session& session, bool connected, TimeMs disconnected_at) {
   if (session.stored == 0) return;
-  change(storage::PutSession{{session.stored, session.client_id, session.expiry_interval_s, connected, disconnected_at}});
+  change(
+      storage::PutSession{{session.stored, session.client_id, session.expiry_interval_s, connected, disconnected_at}});
 }
 
 }  // namespace petrel::broker

@@ -22,7 +22,11 @@ Message::Parts parts_of(const Message& message) {
 }  // namespace
 
 OutgoingPublish::OutgoingPublish(Ref<const Message> message, TimeMs now, std::string& scratch)
-    : parts_(parts_of(*message)), message_(std::move(message)), now_(now), scratch_(scratch), scratch_begin_(scratch.size()) {}
+    : parts_(parts_of(*message)),
+      message_(std::move(message)),
+      now_(now),
+      scratch_(scratch),
+      scratch_begin_(scratch.size()) {}
 
 const Ref<const Message>& OutgoingPublish::message() {
   if (message_.get() == nullptr) message_ = Message::create(parts_);

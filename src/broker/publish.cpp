@@ -23,7 +23,8 @@ void Shard::handle_publish(Connection& connection, const wire::Frame& frame) {
       return fail(connection, Reason::kTopicAliasInvalid, "topic alias above the announced maximum [MQTT-3.3.2-9]");
     if (topic.empty()) {
       topic = connection.incoming_aliases->find(alias);
-      if (topic.empty()) return fail(connection, Reason::kProtocolError, "topic alias that was not defined [MQTT-3.3.2-7]");
+      if (topic.empty())
+        return fail(connection, Reason::kProtocolError, "topic alias that was not defined [MQTT-3.3.2-7]");
     } else {
       connection.incoming_aliases->define(alias, topic);
     }
@@ -36,7 +37,8 @@ void Shard::handle_publish(Connection& connection, const wire::Frame& frame) {
   take_publish(connection, publish, topic, expires_at);
 }
 
-bool Shard::take_publish(Connection& connection, const wire::Publish& publish, std::string_view topic, TimeMs expires_at) {
+bool Shard::take_publish(Connection& connection, const wire::Publish& publish, std::string_view topic,
+                         TimeMs expires_at) {
   Session& session = *connection.session;
   using Taken = session::Incoming::Taken;
   Taken taken = Taken::kNew;

@@ -40,7 +40,8 @@ void Shard::on_subscription(storage::SessionId stored, const storage::Subscripti
 }
 
 void Shard::on_queue(storage::SessionId stored, std::uint64_t messages) {
-  if (const auto it = by_stored_id_.find(stored); it != by_stored_id_.end()) it->second->out().backlog_messages = messages;
+  if (const auto it = by_stored_id_.find(stored); it != by_stored_id_.end())
+    it->second->out().backlog_messages = messages;
 }
 
 void Shard::on_outgoing(storage::SessionId stored, const storage::OutgoingRecord& record) {

@@ -147,7 +147,8 @@ void Shard::send_qos0(Session& session, OutgoingPublish& publish, const session:
   if (connection.output.size() >= settings_.max_output_bytes) {
     counters_.dropped_slow_consumer.add();
     if (connection.blocked_since != 0)
-      refusals_.warning("messages dropped", {{"client", session.client_id}, {"reason", "QoS 0 to a client that reads too slowly"}});
+      refusals_.warning("messages dropped",
+                        {{"client", session.client_id}, {"reason", "QoS 0 to a client that reads too slowly"}});
     return;
   }
   if (!publish.append(connection, pool_, {.retain = delivery.retain, .identifiers = delivery.identifiers.get()})) {
@@ -161,10 +162,8 @@ void Shard::send_qos0(Session& session, OutgoingPublish& publish, const session:
 void Shard::send(Session& session, OutgoingPublish& publish, session::Delivery delivery) {
   Connection& connection = *session.connection;
   session::Outgoing& outgoing = session.outbound->outgoing;
-  OutgoingPublish::How how{.qos = delivery.qos,
-                           .retain = delivery.retain,
-                           .dup = delivery.dup,
-                           .identifiers = delivery.identifiers.get()};
+  OutgoingPublish::How how{
+      .qos = delivery.qos, .retain = delivery.retain, .dup = delivery.dup, .identifiers = delivery.identifiers.get()};
   const storage::MessageId id = delivery.id;
   const Ref<const topics::EncodedIdentifiers> identifiers = delivery.identifiers;
   if (session.stored != 0 || delivery.group) {
@@ -269,7 +268,8 @@ void Shard::pump(Session& session) {
     send(session, publish, std::move(delivery));
   }
   if (out.queue.empty() && !out.replays.empty() && !continue_replays(session)) return;
-  if (out.backlog_messages > 0 && out.read_request == 0 && out.queue.size() < kPrefetchMessages / 2) read_backlog(session);
+  if (out.backlog_messages > 0 && out.read_request == 0 && out.queue.size() < kPrefetchMessages / 2)
+    read_backlog(session);
 }
 
 void Shard::read_backlog(Session& session) {
@@ -282,7 +282,8 @@ void Shard::read_backlog(Session& session) {
 }
 
 void Shard::on_queue_page(storage::QueuePage page) {
-  if (const auto leaving = departing_.find(page.request); leaving != departing_.end()) return on_departing_page(std::move(page));
+  if (const auto leaving = departing_.find(page.request); leaving != departing_.end())
+    return on_departing_page(std::move(page));
   const auto it = by_stored_id_.find(page.session);
   if (it == by_stored_id_.end()) return;
   Session& session = *it->second;

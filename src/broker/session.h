@@ -46,7 +46,7 @@ struct Outbound {
   // Stored messages beyond the queue. `position` is how far the stored queue has been taken into memory.
   storage::QueuePosition position;
   std::uint64_t backlog_messages = 0;
-  std::uint64_t read_request = 0;     // under way; 0: none
+  std::uint64_t read_request = 0;  // under way; 0: none
   std::uint64_t arrived_during_read = 0;
   Ring<RetainedReplay> replays;
 };

@@ -40,8 +40,8 @@ class SessionDirectory {
   }
 
   storage::SessionId find(topics::SubscriberId session) const {
-    const Chunk* chunk =
-        shards_[topics::shard_of(session)].chunks[topics::slot_of(session) / kChunkSlots].load(std::memory_order_acquire);
+    const Chunk* chunk = shards_[topics::shard_of(session)].chunks[topics::slot_of(session) / kChunkSlots].load(
+        std::memory_order_acquire);
     if (chunk == nullptr) return 0;
     const std::uint64_t value = (*chunk)[topics::slot_of(session) % kChunkSlots].load(std::memory_order_acquire);
     // The slot may have passed to another session meanwhile.

@@ -46,7 +46,6 @@ TimeMs Shard::next_deadline() const { return wheel_.next_deadline(); }
 
 void Shard::connected(Connection& connection) {
   connection.opened_at = connection.last_received_at = now_;
-  counters_.connections_opened.add();
   arm(connection);
 }
 

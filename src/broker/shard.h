@@ -1,6 +1,7 @@
 // A shard's broker logic, whole and sans-I/O: it is fed bytes, mail, commits and the time, and it leaves bytes in
-// connections, mail for other shards and batches for the store. One file per group of packets: connect.cpp, publish.cpp,
-// acknowledge.cpp, subscribe.cpp, disconnect.cpp; routing.cpp delivers, commit.cpp holds acknowledgements back.
+// connections, mail for other shards and batches for the store. One file per group of packets: connect.cpp,
+// publish.cpp, acknowledge.cpp, subscribe.cpp, disconnect.cpp; routing.cpp delivers, commit.cpp holds acknowledgements
+// back.
 //
 // A turn: begin_turn(now); then any number of receive(), disconnected(), on_mail(), output_drained(); then
 // end_turn(), which submits the turn's batch, releases the acknowledgements whose batches are committed and posts mail.
@@ -86,6 +87,8 @@ class Shard final : private storage::LaneEvents, private storage::Recovery {
   void output_blocked(Connection& connection);
   // What was in the output has been sent, wholly or in good part.
   void output_drained(Connection& connection);
+  // Below so many unsent bytes output_drained() is worth calling.
+  std::size_t drain_mark() const { return settings_.max_output_bytes / 4; }
 
   void on_mail(Mail mail);
 
@@ -107,7 +110,8 @@ class Shard final : private storage::LaneEvents, private storage::Recovery {
   Received receive_connect(Connection& connection, BytesView bytes);
 
   // connect.cpp
-  Received accept(Connection& connection, const wire::Connect& connect, std::string_view client_id, std::size_t consumed);
+  Received accept(Connection& connection, const wire::Connect& connect, std::string_view client_id,
+                  std::size_t consumed);
   void refuse(Connection& connection, wire::ProtocolVersion version, Reason reason, std::string_view client_id,
               std::string_view why);
   std::string assign_client_id();
@@ -227,7 +231,7 @@ class Shard final : private storage::LaneEvents, private storage::Recovery {
   TimingWheel wheel_;
   topics::MatchCache cache_;
   std::string scratch_;
-  wire::Subscribe subscribe_;      // reused between packets
+  wire::Subscribe subscribe_;  // reused between packets
   wire::Unsubscribe unsubscribe_;
 
   struct StringHash {

@@ -50,14 +50,16 @@ wire::ReasonCode Shard::subscribe(Session& session, const wire::Subscription& su
   if (!topics::is_valid_filter(filter)) return refused(Reason::kTopicFilterInvalid, "not a valid topic filter");
   if (filter.size() > settings_.max_topic_bytes || topics::level_count(filter) > settings_.max_topic_levels)
     return refused(Reason::kTopicFilterInvalid, "longer or deeper than the limits allow");
-  if (settings_.max_subscriptions_per_client != 0 && session.subscriptions.size() >= settings_.max_subscriptions_per_client)
+  if (settings_.max_subscriptions_per_client != 0 &&
+      session.subscriptions.size() >= settings_.max_subscriptions_per_client)
     return refused(Reason::kQuotaExceeded, "limits.max_subscriptions_per_client is reached");
 
   topics::SubscriptionRequest request;
   request.qos = static_cast<std::uint8_t>(subscription.options.maximum_qos);
   request.no_local = subscription.options.no_local;
   request.retain_as_published = subscription.options.retain_as_published;
-  if (identifier != 0) request.identifiers = make_ref<topics::EncodedIdentifiers>(wire::encode_subscription_identifier(identifier));
+  if (identifier != 0)
+    request.identifiers = make_ref<topics::EncodedIdentifiers>(wire::encode_subscription_identifier(identifier));
   auto subscribed = shared_.index.subscribe(filter, session.id, request);
   if (!subscribed.existed) {
     session.subscriptions.push_back({subscribed.node, std::move(subscribed.member)});
@@ -73,8 +75,7 @@ wire::ReasonCode Shard::subscribe(Session& session, const wire::Subscription& su
   const bool replay = !topics::is_shared(filter) && handling != wire::RetainHandling::kDoNotSend &&
                       !(handling == wire::RetainHandling::kSendIfNew && subscribed.existed);
   if (replay && shared_.retained.count() > 0) {
-    session.out().replays.push_back(
-        {std::string(filter), {}, request.identifiers, subscription.options.maximum_qos});
+    session.out().replays.push_back({std::string(filter), {}, request.identifiers, subscription.options.maximum_qos});
   }
   return static_cast<Reason>(request.qos);
 }
@@ -112,8 +113,8 @@ wire::ReasonCode Shard::unsubscribe(Session& session, std::string_view filter) {
   return Reason::kSuccess;
 }
 
-// Reads on in the retained messages that the session's subscriptions asked for, a page at a time, as far as the client's
-// window and output allow. True when all have been handed over.
+// Reads on in the retained messages that the session's subscriptions asked for, a page at a time, as far as the
+// client's window and output allow. True when all have been handed over.
 bool Shard::continue_replays(Session& session) {
   Outbound& out = *session.outbound;
   Connection& connection = *session.connection;

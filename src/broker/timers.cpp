@@ -1,6 +1,6 @@
 // What happens when nothing happens: CONNECT that does not come, keep alive, peers that take no bytes, sessions that
-// expire, wills that were delayed. Each connection and each absent session has one timer, which is moved lazily: traffic
-// only notes the time, and the timer looks at it when it goes off.
+// expire, wills that were delayed. Each connection and each absent session has one timer, which is moved lazily:
+// traffic only notes the time, and the timer looks at it when it goes off.
 #include <algorithm>
 
 #include "broker/shard.h"

@@ -1,5 +1,5 @@
-// The configuration of `petrel serve`: defaults, the TOML file, the command line. Every key stands once, in the table of
-// config.cpp, from which parsing, --print-config and docs/configuration.md are made.
+// The configuration of `petrel serve`: defaults, the TOML file, the command line. Every key stands once, in the table
+// of config.cpp, from which parsing, --print-config and docs/configuration.md are made.
 //
 // Threads: values, made before anything starts.
 #pragma once

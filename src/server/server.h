@@ -1,0 +1,48 @@
+// The broker as one object: shards on threads, listeners, store. Construct, start(), shut_down(), done.
+// Threads: one owner; shut_down() may be called from any thread, once or more.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "base/log.h"
+#include "broker/shared_state.h"
+#include "server/config.h"
+#include "server/shard_thread.h"
+#include "storage/store.h"
+
+namespace petrel::server {
+
+class Server {
+ public:
+  // The log outlives the server.
+  Server(Config config, Log& log);
+  ~Server();
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+
+  // Opens the store and the listeners and starts the threads. After an error nothing runs.
+  Result<void, std::string> start();
+  // The addresses that are listened on, with the ports that were given for port 0.
+  const std::vector<std::string>& addresses() const { return addresses_; }
+
+  // Asks all shards to end; wait() returns when they have.
+  void shut_down();
+  void wait();
+
+ private:
+  Result<void, std::string> open_listeners();
+
+  Config config_;
+  Log& log_;
+  std::unique_ptr<storage::Store> store_;
+  std::unique_ptr<broker::SharedState> shared_;
+  std::vector<std::unique_ptr<broker::ListenerPolicy>> policies_;
+  std::vector<std::unique_ptr<ShardThread>> shards_;
+  std::vector<std::thread> threads_;
+  std::vector<std::string> addresses_;
+};
+
+}  // namespace petrel::server

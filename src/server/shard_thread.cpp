@@ -1,0 +1,412 @@
+#include "server/shard_thread.h"
+
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+
+#include "net/address.h"
+
+namespace petrel::server {
+
+using broker::Connection;
+using net::IoStatus;
+
+namespace {
+
+constexpr std::size_t kReadBufferBytes = 256 * 1024;
+// A peer this many messages behind makes its senders wait: their publishers are not read meanwhile.
+constexpr std::size_t kMailBacklogLimit = 50'000;
+constexpr std::size_t kPiecesPerWrite = 64;
+constexpr TimeMs kLingerMs = 1000;
+// How often one turn goes on writing to those who read as fast as it writes.
+constexpr int kFlushRounds = 4;
+
+Socket& socket_of(Connection& connection) { return static_cast<Socket&>(connection); }
+
+}  // namespace
+
+std::string Socket::peer_name() const { return net::peer_address(transport->fd()).to_string(); }
+
+void Socket::on_events(std::uint32_t events) {
+  if (gone) return;
+  if ((events & EPOLLOUT) != 0) owner->flush(*this);
+  if (gone) return;
+  if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0) owner->on_readable(*this);
+}
+
+ShardThread::ShardThread(std::uint32_t index, broker::SharedState& shared, storage::Store& store, Log& log)
+    : index_(index),
+      log_(log),
+      limited_(log),
+      lane_(store.open_lane(index,
+                            [this] {
+                              store_ready_.store(true, std::memory_order_seq_cst);
+                              loop_.wake();
+                            })),
+      shard_(index, shared, *lane_, *this, log, random_),
+      read_buffer_(std::make_unique<char[]>(kReadBufferBytes)) {}
+
+ShardThread::~ShardThread() {
+  // Timers of connections lie in the shard's wheel: connections go first.
+  for (auto& socket : sockets_) shard_.release(*socket);
+}
+
+Result<void, storage::StoreError> ShardThread::recover(storage::Store& store) {
+  now_ = loop_.now();
+  return shard_.recover(store, now_);
+}
+
+void ShardThread::listen(int fd, const broker::ListenerPolicy& policy) {
+  listeners_.push_back(std::make_unique<net::Listener>(
+      loop_, fd, [this, &policy](int accepted_fd) { accepted(accepted_fd, policy); },
+      [this] {
+        limited_.error("out of descriptors",
+                       {{"reason", "new connections are closed at once; raise the limit of open files (ulimit -n)"}});
+      }));
+}
+
+void ShardThread::run() { loop_.run(*this); }
+
+void ShardThread::shut_down(TimeMs grace_ms) {
+  shutdown_grace_ms_.store(grace_ms, std::memory_order_seq_cst);
+  loop_.wake();
+}
+
+// --- turns
+
+void ShardThread::begin_turn(TimeMs now) {
+  now_ = now;
+  shard_.begin_turn(now);
+  for (auto& listener : listeners_) listener->resume_if_due(now);
+  if (inbox_full_.load(std::memory_order_acquire)) take_inbox();
+  end_lingering();
+  resume_after_congestion();
+}
+
+void ShardThread::end_turn() {
+  shard_.end_turn();
+  // What was waiting for a commit may go on reading; that makes work for the same turn.
+  while (!resumed_.empty()) {
+    std::vector<Socket*> resumed;
+    resumed.swap(resumed_);
+    for (Socket* socket : resumed) {
+      if (socket->gone || !socket->paused) continue;
+      socket->paused = false;
+      if (socket->partial != nullptr) {
+        const std::unique_ptr<std::string> bytes = std::move(socket->partial);
+        feed(*socket, *bytes);
+      }
+      if (!socket->gone) set_interest(*socket, wanted_events(*socket));
+    }
+    shard_.end_turn();
+  }
+  flush_all();
+  if (shutting_down_ || shutdown_grace_ms_.load(std::memory_order_acquire) >= 0) progress_shutdown();
+  graveyard_.clear();
+}
+
+TimeMs ShardThread::next_deadline() {
+  TimeMs due = std::min(shard_.next_deadline(), shutdown_deadline_);
+  if (!lingering_.empty()) due = std::min(due, lingering_.front()->close_deadline);
+  for (const auto& listener : listeners_) due = std::min(due, listener->resumes_at());
+  return congested_.empty() ? due : std::min(due, now_ + 1);
+}
+
+bool ShardThread::has_work() {
+  return !dirty_.empty() || !resumed_.empty() || inbox_full_.load(std::memory_order_seq_cst) ||
+         store_ready_.exchange(false, std::memory_order_seq_cst) ||
+         (!shutting_down_ && shutdown_grace_ms_.load(std::memory_order_seq_cst) >= 0);
+}
+
+// --- between shards
+
+void ShardThread::post(std::uint32_t shard, broker::Mail mail) { peers_[shard]->post_mail(std::move(mail)); }
+
+void ShardThread::post_mail(broker::Mail mail) {
+  mail_backlog_.fetch_add(mail.size(), std::memory_order_relaxed);
+  {
+    const std::lock_guard lock(inbox_.mutex);
+    inbox_.mails.push_back(std::move(mail));
+  }
+  inbox_full_.store(true, std::memory_order_seq_cst);
+  loop_.wake();
+}
+
+void ShardThread::hand_over(std::unique_ptr<Socket> socket) {
+  {
+    const std::lock_guard lock(inbox_.mutex);
+    inbox_.sockets.push_back(std::move(socket));
+  }
+  inbox_full_.store(true, std::memory_order_seq_cst);
+  loop_.wake();
+}
+
+void ShardThread::take_inbox() {
+  std::vector<broker::Mail> mails;
+  std::vector<std::unique_ptr<Socket>> sockets;
+  {
+    const std::lock_guard lock(inbox_.mutex);
+    mails.swap(inbox_.mails);
+    sockets.swap(inbox_.sockets);
+    inbox_full_.store(false, std::memory_order_relaxed);
+  }
+  for (broker::Mail& mail : mails) {
+    mail_backlog_.fetch_sub(mail.size(), std::memory_order_relaxed);
+    shard_.on_mail(std::move(mail));
+  }
+  for (auto& socket : sockets) {
+    Socket& moved = *socket;
+    adopt(std::move(socket));
+    const std::unique_ptr<std::string> bytes = std::move(moved.partial);
+    if (bytes != nullptr) feed(moved, *bytes);
+  }
+}
+
+bool ShardThread::congested() const {
+  return std::any_of(peers_.begin(), peers_.end(), [this](const ShardThread* peer) {
+    return peer != this && peer->mail_backlog_.load(std::memory_order_relaxed) > kMailBacklogLimit;
+  });
+}
+
+void ShardThread::pause_for_congestion(Socket& socket) {
+  congested_.push_back(&socket);
+  set_interest(socket, wanted_events(socket) & ~static_cast<std::uint32_t>(EPOLLIN));
+}
+
+void ShardThread::resume_after_congestion() {
+  if (congested_.empty() || congested()) return;
+  std::vector<Socket*> sockets;
+  sockets.swap(congested_);
+  for (Socket* socket : sockets)
+    if (!socket->gone) set_interest(*socket, wanted_events(*socket));
+}
+
+// --- sockets
+
+void ShardThread::accepted(int fd, const broker::ListenerPolicy& policy) {
+  auto socket = std::make_unique<Socket>(std::make_unique<net::TcpTransport>(fd), policy);
+  if (shutting_down_) return;
+  adopt(std::move(socket));
+}
+
+void ShardThread::adopt(std::unique_ptr<Socket> socket) {
+  Socket& added = *socket;
+  added.owner = this;
+  added.index = static_cast<std::uint32_t>(sockets_.size());
+  sockets_.push_back(std::move(socket));
+  added.interest = EPOLLIN;
+  loop_.add(added.transport->fd(), added, added.interest);
+  shard_.connected(added);
+}
+
+// Takes a socket out of this shard: to destroy it, or to give it to another.
+std::unique_ptr<Socket> ShardThread::give_up(Socket& socket) {
+  loop_.remove(socket.transport->fd(), socket);
+  std::unique_ptr<Socket> taken = std::move(sockets_[socket.index]);
+  if (socket.index + 1 != sockets_.size()) {
+    sockets_[socket.index] = std::move(sockets_.back());
+    sockets_[socket.index]->index = socket.index;
+  }
+  sockets_.pop_back();
+  const auto forget = [&](auto& list) { std::erase(list, &socket); };
+  if (socket.flush_requested) forget(dirty_);
+  if (!resumed_.empty()) forget(resumed_);
+  if (!congested_.empty()) forget(congested_);
+  if (socket.closing) forget(lingering_);
+  socket.flush_requested = false;
+  return taken;
+}
+
+void ShardThread::bury(Socket& socket) {
+  socket.gone = true;
+  socket.output.clear();
+  graveyard_.push_back(give_up(socket));
+}
+
+void ShardThread::lost(Socket& socket, std::string_view why) {
+  if (socket.gone) return;
+  shard_.disconnected(socket, why);
+  bury(socket);
+}
+
+std::uint32_t ShardThread::wanted_events(const Socket& socket) const {
+  std::uint32_t events = socket.paused || socket.closing ? 0U : static_cast<std::uint32_t>(EPOLLIN);
+  if (socket.blocked_since != 0) events |= EPOLLOUT;
+  return events;
+}
+
+void ShardThread::set_interest(Socket& socket, std::uint32_t interest) {
+  if (socket.interest == interest) return;
+  socket.interest = interest;
+  loop_.modify(socket.transport->fd(), socket, interest);
+}
+
+void ShardThread::on_readable(Socket& socket) {
+  if (socket.closing) {
+    // The peer has hung up on what was still to be sent.
+    char rest[256];
+    const net::IoResult result = socket.transport->read_some(rest);
+    if (result.status == IoStatus::kEnd || result.status == IoStatus::kError) bury(socket);
+    return;
+  }
+  if (congested()) return pause_for_congestion(socket);
+  char* const buffer = read_buffer_.get();
+  if (socket.partial != nullptr && socket.partial->capacity() > kReadBufferBytes / 2) {
+    // A large packet on its way is gathered in place.
+    std::string& partial = *socket.partial;
+    const std::size_t have = partial.size();
+    partial.resize(std::max(partial.capacity(), have + kReadBufferBytes / 2));
+    const net::IoResult result = socket.transport->read_some({partial.data() + have, partial.size() - have});
+    partial.resize(have + result.bytes);
+    if (result.status == IoStatus::kEnd) return lost(socket, "closed by peer");
+    if (result.status == IoStatus::kError) return lost(socket, std::strerror(result.error));
+    if (result.bytes == 0) return;
+    const std::unique_ptr<std::string> bytes = std::move(socket.partial);
+    return feed(socket, *bytes);
+  }
+  const std::size_t have = socket.partial == nullptr ? 0 : socket.partial->size();
+  if (have != 0) {
+    std::memcpy(buffer, socket.partial->data(), have);
+    socket.partial.reset();
+  }
+  const net::IoResult result = socket.transport->read_some({buffer + have, kReadBufferBytes - have});
+  switch (result.status) {
+    case IoStatus::kOk:
+      return feed(socket, {buffer, have + result.bytes});
+    case IoStatus::kWouldBlock:
+      return keep_partial(socket, {buffer, have}, 0);
+    case IoStatus::kEnd:
+      return lost(socket, "closed by peer");
+    case IoStatus::kError:
+      return lost(socket, std::strerror(result.error));
+  }
+}
+
+void ShardThread::keep_partial(Socket& socket, BytesView rest, std::size_t needed_bytes) {
+  if (rest.empty()) return;
+  socket.partial = std::make_unique<std::string>();
+  // Room for the whole packet, but no more than twice what has really come: a header promises much.
+  if (needed_bytes > rest.size()) socket.partial->reserve(std::min(needed_bytes, rest.size() * 2 + 64));
+  socket.partial->append(rest);
+}
+
+void ShardThread::feed(Socket& socket, BytesView bytes) {
+  using Then = broker::Shard::Received::Then;
+  const broker::Shard::Received received = shard_.receive(socket, bytes);
+  if (socket.gone) return;
+  const BytesView rest = bytes.substr(std::min(received.consumed, bytes.size()));
+  switch (received.then) {
+    case Then::kContinue:
+      return keep_partial(socket, rest, received.needed_bytes);
+    case Then::kPause:
+      keep_partial(socket, rest, 0);
+      socket.paused = true;
+      return set_interest(socket, wanted_events(socket));
+    case Then::kClosed:
+      return;
+    case Then::kHandOver:
+      socket.partial = std::make_unique<std::string>(bytes);
+      shard_.release(socket);
+      return peers_[received.owner]->hand_over(give_up(socket));
+  }
+}
+
+void ShardThread::request_flush(Connection& connection) { dirty_.push_back(&socket_of(connection)); }
+
+void ShardThread::close(Connection& connection) {
+  Socket& socket = socket_of(connection);
+  socket.closing = true;
+  socket.close_deadline = now_ + kLingerMs;
+  lingering_.push_back(&socket);
+  if (!socket.flush_requested) {
+    socket.flush_requested = true;
+    dirty_.push_back(&socket);
+  }
+}
+
+void ShardThread::resume(Connection& connection) { resumed_.push_back(&socket_of(connection)); }
+
+void ShardThread::flush_all() {
+  for (int round = 0; round < kFlushRounds; ++round) {
+    drained_ = false;
+    std::vector<Socket*>& dirty = flushing_;
+    dirty.swap(dirty_);
+    for (Socket* socket : dirty) socket->flush_requested = false;
+    // A flush may end this socket, but no other.
+    for (Socket* socket : dirty)
+      if (socket->blocked_since == 0 || socket->closing) flush(*socket);
+    dirty.clear();
+    if (!drained_ && dirty_.empty()) return;
+    // Room in an output lets waiting messages go.
+    shard_.end_turn();
+  }
+}
+
+void ShardThread::flush(Socket& socket) {
+  if (socket.gone) return;
+  const bool had_output = !socket.output.empty();
+  while (!socket.output.empty()) {
+    std::array<OutputBuffer::Piece, kPiecesPerWrite> pieces;
+    std::array<iovec, kPiecesPerWrite> vectors;
+    const std::size_t count = socket.output.gather(pieces);
+    std::size_t wanted = 0;
+    for (std::size_t i = 0; i < count; ++i) {
+      vectors[i] = {const_cast<char*>(pieces[i].data), pieces[i].size};
+      wanted += pieces[i].size;
+    }
+    const net::IoResult result = socket.transport->write_some({vectors.data(), count});
+    if (result.status == IoStatus::kError) {
+      if (socket.closing) return bury(socket);
+      return lost(socket, std::strerror(result.error));
+    }
+    socket.output.consume(result.bytes);
+    if (result.bytes > 0 && socket.blocked_since != 0) socket.blocked_since = now_;
+    if (result.bytes < wanted) {
+      if (socket.blocked_since == 0) {
+        socket.blocked_since = now_;
+        shard_.output_blocked(socket);
+      }
+      set_interest(socket, wanted_events(socket));
+      break;
+    }
+  }
+  if (socket.output.empty()) {
+    socket.blocked_since = 0;
+    if (socket.closing) return finish_close(socket, had_output);
+    set_interest(socket, wanted_events(socket));
+  }
+  if (socket.wants_drain_notice && socket.output.size() < shard_.drain_mark()) {
+    drained_ = true;
+    shard_.output_drained(socket);
+  }
+}
+
+// All is sent. Closing at once while input lies unread would make the system reset the connection, and the peer might
+// never see its last packet: so first the end is announced, and the peer has a moment to close.
+void ShardThread::finish_close(Socket& socket, bool had_output) {
+  if (!had_output) return bury(socket);
+  ::shutdown(socket.transport->fd(), SHUT_WR);
+  set_interest(socket, EPOLLIN);
+}
+
+void ShardThread::end_lingering() {
+  while (!lingering_.empty() && lingering_.front()->close_deadline <= now_) bury(*lingering_.front());
+}
+
+void ShardThread::progress_shutdown() {
+  if (!shutting_down_) {
+    shutting_down_ = true;
+    shutdown_deadline_ = now_ + shutdown_grace_ms_.load(std::memory_order_acquire);
+    for (auto& listener : listeners_) listener->close();
+    shard_.shut_down();
+    for (const auto& socket : sockets_)
+      if (!socket->closing) close(*socket);  // no CONNECT yet
+    shard_.end_turn();
+    flush_all();
+  }
+  if (sockets_.empty() || now_ >= shutdown_deadline_) loop_.stop();
+}
+
+}  // namespace petrel::server

@@ -1,0 +1,120 @@
+// Drives one broker::Shard: its event loop, sockets, listeners and mailbox. In a turn it reads what is readable, once
+// per socket; lets the shard work; submits the turn's batch; writes each socket that has output, once; posts one mail
+// to each other shard.
+//
+// Threads: run() on a thread of its own; post_mail(), hand_over(), wake() and the stop functions from any.
+#pragma once
+
+#include <sys/uio.h>
+
+#include <atomic>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "base/log.h"
+#include "base/random.h"
+#include "broker/shard.h"
+#include "net/event_loop.h"
+#include "net/listener.h"
+#include "server/socket.h"
+#include "storage/store.h"
+
+namespace petrel::server {
+
+class ShardThread final : private broker::ShardHost, private net::TurnHooks {
+ public:
+  ShardThread(std::uint32_t index, broker::SharedState& shared, storage::Store& store, Log& log);
+  ~ShardThread();
+  ShardThread(const ShardThread&) = delete;
+  ShardThread& operator=(const ShardThread&) = delete;
+
+  // Before run().
+  void set_peers(std::vector<ShardThread*> peers) { peers_ = std::move(peers); }
+  Result<void, storage::StoreError> recover(storage::Store& store);
+  // Takes the listening descriptor. The policy outlives the thread.
+  void listen(int fd, const broker::ListenerPolicy& policy);
+
+  void run();
+  // Stops accepting, ends every connection (DISCONNECT 0x8B), lets them take their last bytes until `grace_ms` is over,
+  // then run() returns.
+  void shut_down(TimeMs grace_ms);
+
+  const broker::Counters& counters() const { return shard_.counters(); }
+
+ private:
+  friend class Socket;
+
+  // broker::ShardHost
+  void request_flush(broker::Connection& connection) override;
+  void close(broker::Connection& connection) override;
+  void resume(broker::Connection& connection) override;
+  void post(std::uint32_t shard, broker::Mail mail) override;
+
+  // net::TurnHooks
+  void begin_turn(TimeMs now) override;
+  void end_turn() override;
+  TimeMs next_deadline() override;
+  bool has_work() override;
+
+  void accepted(int fd, const broker::ListenerPolicy& policy);
+  void adopt(std::unique_ptr<Socket> socket);
+  std::unique_ptr<Socket> give_up(Socket& socket);
+  void on_readable(Socket& socket);
+  void feed(Socket& socket, BytesView bytes);
+  void keep_partial(Socket& socket, BytesView rest, std::size_t needed_bytes);
+  void flush(Socket& socket);
+  void flush_all();
+  void finish_close(Socket& socket, bool had_output);
+  void end_lingering();
+  void set_interest(Socket& socket, std::uint32_t interest);
+  std::uint32_t wanted_events(const Socket& socket) const;
+  void lost(Socket& socket, std::string_view why);
+  void bury(Socket& socket);
+  void take_inbox();
+  void post_mail(broker::Mail mail);
+  void hand_over(std::unique_ptr<Socket> socket);
+  bool congested() const;
+  void pause_for_congestion(Socket& socket);
+  void resume_after_congestion();
+  void progress_shutdown();
+
+  const std::uint32_t index_;
+  Log& log_;
+  LogLimiter limited_;
+  SystemRandom random_;
+  net::EventLoop loop_;
+  std::unique_ptr<storage::Lane> lane_;
+  broker::Shard shard_;
+  std::vector<ShardThread*> peers_;
+  std::vector<std::unique_ptr<net::Listener>> listeners_;
+
+  std::vector<std::unique_ptr<Socket>> sockets_;
+  std::vector<Socket*> dirty_;
+  std::vector<Socket*> flushing_;
+  std::vector<Socket*> resumed_;
+  std::deque<Socket*> lingering_;   // closing, by deadline
+  std::vector<Socket*> congested_;  // not read because another shard is behind
+  std::vector<std::unique_ptr<Socket>> graveyard_;
+  std::unique_ptr<char[]> read_buffer_;
+  TimeMs now_ = 0;
+  bool drained_ = false;  // a flush has let the shard send more
+
+  // What other threads leave here.
+  struct Inbox {
+    std::mutex mutex;
+    std::vector<broker::Mail> mails;
+    std::vector<std::unique_ptr<Socket>> sockets;
+  };
+  Inbox inbox_;
+  std::atomic<bool> inbox_full_{false};       // something is in the inbox
+  std::atomic<std::size_t> mail_backlog_{0};  // messages posted and not yet taken
+  std::atomic<bool> store_ready_{false};
+  std::atomic<TimeMs> shutdown_grace_ms_{-1};
+  bool shutting_down_ = false;
+  TimeMs shutdown_deadline_ = kNever;
+};
+
+}  // namespace petrel::server
