@@ -28,6 +28,8 @@ class Server {
   // The addresses that are listened on, with the ports that were given for port 0.
   const std::vector<std::string>& addresses() const { return addresses_; }
 
+  std::size_t thread_count() const { return shards_.size(); }
+
   // Asks all shards to end; wait() returns when they have.
   void shut_down();
   void wait();

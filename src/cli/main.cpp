@@ -1,0 +1,62 @@
+// petrel: one program, many commands. This file says which there are and what their flags are called; each command has
+// a file of its own.
+#include <CLI/CLI.hpp>
+
+#include "cli/serve_command.h"
+#include "cli/version.h"
+
+namespace {
+
+using petrel::cli::ServeOptions;
+
+CLI::App* add_serve(CLI::App& app, ServeOptions& options) {
+  CLI::App* serve = app.add_subcommand("serve", "Run the broker");
+  serve
+      ->add_option("-c,--config", options.config_file,
+                   "Configuration file (TOML); petrel check-config tells its mistakes")
+      ->type_name("FILE");
+  serve
+      ->add_option("--listen", options.listen,
+                   "Address to listen on, may be given more than once (default tcp://127.0.0.1:1883)")
+      ->type_name("tcp://HOST:PORT");
+  serve->add_flag("--allow-anonymous", options.allow_anonymous,
+                  "Let clients in without credentials on addresses that are not loopback");
+  serve->add_option("--store", options.store, "Where sessions and messages are kept: memory")->type_name("STORE");
+  serve
+      ->add_option("--threads", options.threads,
+                   "Number of shards, each on a thread of its own (default: one per core)")
+      ->check(CLI::Range(1, 256));
+  serve->add_option("--log-level", options.log_level, "error, warning, info or debug")->type_name("LEVEL");
+  serve->add_option("--log-format", options.log_format, "human or json (one object a line)")->type_name("FORMAT");
+  serve->add_flag("--print-config", options.print_config, "Print the whole configuration in force as TOML, and exit");
+  serve->footer(
+      "Examples:\n"
+      "  petrel serve\n"
+      "  petrel serve --listen tcp://127.0.0.1:1884 --log-level debug\n"
+      "  petrel serve --listen tcp://0.0.0.0:1883 --allow-anonymous\n"
+      "Signals: SIGINT and SIGTERM shut down gracefully, a second one at once.\n"
+      "Exit codes: 0 shut down, 1 a mistake in flags or configuration, 2 cannot start.");
+  return serve;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app("petrel: real-time messaging that keeps working on a weak internet", "petrel");
+  app.set_version_flag("--version", petrel::cli::version_text());
+  app.require_subcommand(1);
+
+  ServeOptions serve_options;
+  CLI::App* serve = add_serve(app, serve_options);
+  std::string config_path;
+  CLI::App* check = app.add_subcommand("check-config", "Check a configuration file and tell all its mistakes");
+  check->add_option("FILE", config_path)->required();
+
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 1;
+  }
+  if (serve->parsed()) return petrel::cli::serve(serve_options);
+  return petrel::cli::check_config_file(config_path);
+}
