@@ -48,7 +48,7 @@ def test_retained_messages_below_a_wildcard(broker, name):
 
 @pytest.mark.parametrize("level", LEVELS)
 def test_offline_messages_come_in_order(broker, name, level):
-    session = ["-V", level, "-i", name("sleeper").replace("/", "-")[:23], "-c", "-q", "1", "-t", name("t")]
+    session = ["-V", level, "-i", name.client("sleeper"), "-c", "-q", "1", "-t", name("t")]
     run_subscriber(broker, *session, "-E")
     lines = [f"line {index}" for index in range(100)]
     publish(broker, "-V", level, "-q", "1", "-t", name("t"), "-l", stdin="\n".join(lines).encode())

@@ -17,10 +17,6 @@ MIB = 1 << 20
 LEVELS = [raw_peer.V31, raw_peer.V311, raw_peer.V5]
 
 
-def client_id(name, text):
-    return name(text).replace("/", "-")[:23]
-
-
 def round_trips(peer, topic, count):
     for index in range(count):
         peer.publish(topic, b"%d" % index, 1)
@@ -113,7 +109,7 @@ def test_packets_in_single_bytes(broker, name, version):
     """Every packet of a conversation in one-byte segments: the broker keeps only the incomplete tail."""
     with RawPeer(broker, version) as peer:
         conversation = [
-            (connect_packet(client_id(name, "s"), version), raw_peer.CONNACK),
+            (connect_packet(name.client("s"), version), raw_peer.CONNACK),
             (subscribe_packet([(name("t"), 1)], version), raw_peer.SUBACK),
             (publish_packet(name("t"), b"x" * 300, version, qos=1, packet_id=9), raw_peer.PUBACK),
         ]
@@ -126,7 +122,7 @@ def test_packets_in_single_bytes(broker, name, version):
 
 def test_many_packets_in_one_segment(broker, name):
     with RawPeer(broker) as peer:
-        data = connect_packet(client_id(name, "s")) + subscribe_packet([(name("t"), 0)])
+        data = connect_packet(name.client("s")) + subscribe_packet([(name("t"), 0)])
         data += b"".join(publish_packet(name("t"), b"%d" % index) for index in range(500))
         peer.send(data)
         peer.expect(raw_peer.CONNACK)
@@ -217,7 +213,7 @@ def test_keep_alive_timeout(broker, name, version):
     """[MQTT-3.1.2-22]: silence for one and a half times the keep alive ends the connection, with its will."""
     with PahoPeer(broker) as watcher, RawPeer(broker, version) as peer:
         watcher.subscribe(name("will"), 1)
-        peer.connect(client_id(name, "s"), keep_alive=1, will=(name("will"), b"silent", 1, False, None))
+        peer.connect(name.client("s"), keep_alive=1, will=(name("will"), b"silent", 1, False, None))
         started = time.monotonic()
         last = peer.expect_closed()
         assert time.monotonic() - started >= 1.4
