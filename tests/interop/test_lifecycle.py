@@ -11,6 +11,7 @@ from paho.mqtt.packettypes import PacketTypes
 import raw_peer
 from broker_process import Broker, binary
 from raw_peer import RawPeer, disconnect_reason, properties
+from settings import settings
 
 pytestmark = pytest.mark.petrel_only
 
@@ -140,7 +141,7 @@ def test_human_log(start_broker):
 
 def test_json_log(start_broker):
     """Every line is one JSON object with time, level and message."""
-    running = start_broker('[log]\nformat = "json"\n')
+    running = start_broker(settings(log_format="json"))
     with RawPeer(running) as peer:
         peer.send(b'GET /"quoted\\ \x00\xff HTTP/1.1\r\n\r\n')
         peer.expect_closed()

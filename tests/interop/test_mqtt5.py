@@ -8,6 +8,7 @@ import raw_peer
 from broker_process import wait_until
 from paho_peer import PahoPeer, until_fence
 from raw_peer import RawPeer, disconnect_reason, properties
+from settings import settings
 
 
 def test_user_properties_keep_their_order(broker, name):
@@ -312,7 +313,7 @@ def test_keep_alive_is_honoured_by_pings(broker, name):
 @pytest.mark.petrel_only
 def test_server_keep_alive(start_broker, name):
     """[MQTT-3.1.2-21]: what the broker's CONNACK says replaces the client's wish."""
-    running = start_broker('[limits]\nmax_keep_alive_s = 30\n')
+    running = start_broker(settings(max_keep_alive_s=30))
     with RawPeer(running) as peer, RawPeer(running) as modest:
         assert peer.connect(name.client("s"), keep_alive=600).properties.ServerKeepAlive == 30
         found = modest.connect(name.client("m"), keep_alive=10)
@@ -321,7 +322,7 @@ def test_server_keep_alive(start_broker, name):
 
 @pytest.mark.petrel_only
 def test_limits_are_announced_and_enforced(start_broker, name):
-    running = start_broker("[limits]\nmax_packet_bytes = 4096\nreceive_maximum = 4\n")
+    running = start_broker(settings(max_packet_bytes=4096, receive_maximum=4))
     with RawPeer(running) as peer:
         found = peer.connect(name.client("s")).properties
         assert (found.MaximumPacketSize, found.ReceiveMaximum) == (4096, 4)

@@ -12,6 +12,7 @@ import raw_peer
 from broker_process import wait_until
 from paho_peer import PahoPeer
 from raw_peer import RawPeer, connect_packet, disconnect_reason, properties, publish_packet, subscribe_packet
+from settings import settings
 
 MIB = 1 << 20
 LEVELS = [raw_peer.V31, raw_peer.V311, raw_peer.V5]
@@ -27,7 +28,7 @@ def round_trips(peer, topic, count):
 @pytest.mark.parametrize("qos", [0, 1])
 def test_client_that_never_reads(start_broker, name, qos):
     """96 MiB for a subscriber that reads nothing: memory stays bounded, others go on, the subscriber is ended."""
-    running = start_broker("[limits]\nmax_output_bytes = 1048576\nwrite_timeout_s = 2\n")
+    running = start_broker(settings(max_output_bytes=1048576, write_timeout_s=2))
     stuck = RawPeer(running, receive_buffer=4096)
     stuck.connect("stuck-peer", props=properties(PacketTypes.CONNECT, ReceiveMaximum=65535))
     stuck.subscribe(name("flood"), qos)
@@ -55,7 +56,7 @@ def test_client_that_never_reads(start_broker, name, qos):
 @pytest.mark.petrel_only
 def test_qos_1_for_a_client_that_never_reads_is_kept_within_its_window(start_broker, name):
     """What a stuck subscriber has not acknowledged waits in its session, and comes when it returns."""
-    running = start_broker("[limits]\nmax_output_bytes = 1048576\nwrite_timeout_s = 1\n")
+    running = start_broker(settings(max_output_bytes=1048576, write_timeout_s=1))
     keep = {"clean": False, "props": properties(PacketTypes.CONNECT, SessionExpiryInterval=60)}
     stuck = RawPeer(running, receive_buffer=4096)
     stuck.connect("stuck-peer", **keep)
@@ -78,7 +79,7 @@ def test_qos_1_for_a_client_that_never_reads_is_kept_within_its_window(start_bro
 @pytest.mark.petrel_only
 def test_one_byte_at_a_time_during_connect(start_broker, name):
     """A CONNECT that never ends is ended by the broker's own limit, however regularly its bytes come."""
-    running = start_broker("[limits]\nconnect_timeout_s = 1\n")
+    running = start_broker(settings(connect_timeout_s=1))
     mark = len(running.log())
     with PahoPeer(running) as bystander:
         bystander.subscribe(name("calm"), 1)
@@ -97,7 +98,7 @@ def test_one_byte_at_a_time_during_connect(start_broker, name):
 
 @pytest.mark.petrel_only
 def test_silent_connection_is_ended(start_broker):
-    running = start_broker("[limits]\nconnect_timeout_s = 1\n")
+    running = start_broker(settings(connect_timeout_s=1))
     mark = len(running.log())
     with RawPeer(running) as silent:
         assert silent.expect_closed() == []
@@ -199,7 +200,7 @@ def test_unknown_protocol_level(broker, level, name_of_protocol):
 @pytest.mark.parametrize("version", LEVELS)
 def test_oversized_packet(start_broker, name, version):
     """A length beyond the limit ends the connection when its header is read: the body is not awaited."""
-    running = start_broker("[limits]\nmax_packet_bytes = 10000\n")
+    running = start_broker(settings(max_packet_bytes=10000))
     mark = len(running.log())
     with RawPeer(running, version) as peer:
         peer.connect("large-peer")
