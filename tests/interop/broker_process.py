@@ -24,6 +24,12 @@ def binary():
     return os.environ.get("PETREL_BINARY", str(ROOT / "build" / "release" / "petrel"))
 
 
+def environment():
+    """Keeps what AddressSanitizer holds back from reuse small: the tests that bound memory run with it, too."""
+    options = os.environ.get("ASAN_OPTIONS", "")
+    return {**os.environ, "ASAN_OPTIONS": f"quarantine_size_mb=4:{options}"}
+
+
 def free_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -65,7 +71,9 @@ class Broker:
     def launch(self):
         """Starts the process without waiting for it to listen."""
         with open(self.log_path, "wb") as log:
-            self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            self.process = subprocess.Popen(
+                self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment()
+            )
         return self
 
     def start(self):

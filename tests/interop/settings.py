@@ -2,9 +2,10 @@
 
 KEYS = {
     "connect_timeout_s": "limits.connect_timeout_s",  # from the accepted connection to its complete CONNECT
-    "max_keep_alive_s": "limits.max_keep_alive_s",  # a longer wish of a v5 client is answered with Server Keep Alive
+    "keep_alive_max_s": "limits.keep_alive_max_s",  # a longer wish of a v5 client is answered with Server Keep Alive
     "max_output_bytes": "limits.max_output_bytes",  # what may wait for a peer that does not read
     "max_packet_bytes": "limits.max_packet_bytes",  # Maximum Packet Size of the broker
+    "max_queued_bytes": "limits.max_queued_bytes",  # what may wait in one session
     "receive_maximum": "limits.receive_maximum",  # Receive Maximum of the broker
     "write_timeout_s": "limits.write_timeout_s",  # how long output may wait without progress
     "log_format": "log.format",  # "human" or "json"

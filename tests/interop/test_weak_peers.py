@@ -28,7 +28,7 @@ def round_trips(peer, topic, count):
 @pytest.mark.parametrize("qos", [0, 1])
 def test_client_that_never_reads(start_broker, name, qos):
     """96 MiB for a subscriber that reads nothing: memory stays bounded, others go on, the subscriber is ended."""
-    running = start_broker(settings(max_output_bytes=1048576, write_timeout_s=2))
+    running = start_broker(settings(max_output_bytes=MIB, max_queued_bytes=8 * MIB, write_timeout_s=2))
     stuck = RawPeer(running, receive_buffer=4096)
     stuck.connect("stuck-peer", props=properties(PacketTypes.CONNECT, ReceiveMaximum=65535))
     stuck.subscribe(name("flood"), qos)
@@ -39,24 +39,25 @@ def test_client_that_never_reads(start_broker, name, qos):
         before = running.resident_bytes()
         peak = before
         body = b"x" * 65536
-        for index in range(1, 1537):
-            flooder.send(publish_packet(name("flood"), body))
-            if index % 64 == 0:
-                flooder.ping()
-                round_trips(bystander, name("calm"), 4)
-                peak = max(peak, running.resident_bytes())
+        for _ in range(24):
+            for index in range(1, 65):
+                flooder.send(publish_packet(name("flood"), body, qos=qos, packet_id=index))
+            for _ in range(64 * qos):
+                flooder.expect(raw_peer.PUBACK)
+            flooder.ping()
+            round_trips(bystander, name("calm"), 4)
+            peak = max(peak, running.resident_bytes())
         assert peak - before < 32 * MIB, f"the broker grew by {(peak - before) / MIB:.0f} MiB"
         line = running.wait_log("stuck-peer")
         assert "flooder" not in line
         round_trips(bystander, name("calm"), 10)
     stuck.close()
-    wait_until(lambda: running.resident_bytes() - before < 16 * MIB, "the memory is given back")
 
 
 @pytest.mark.petrel_only
 def test_qos_1_for_a_client_that_never_reads_is_kept_within_its_window(start_broker, name):
     """What a stuck subscriber has not acknowledged waits in its session, and comes when it returns."""
-    running = start_broker(settings(max_output_bytes=1048576, write_timeout_s=1))
+    running = start_broker(settings(max_output_bytes=MIB, write_timeout_s=1))
     keep = {"clean": False, "props": properties(PacketTypes.CONNECT, SessionExpiryInterval=60)}
     stuck = RawPeer(running, receive_buffer=4096)
     stuck.connect("stuck-peer", **keep)
@@ -176,14 +177,14 @@ GARBAGE = {
 
 @pytest.mark.petrel_only
 @pytest.mark.parametrize("kind", GARBAGE)
-def test_garbage_at_first(broker, kind):
+def test_garbage_at_first(start_broker, kind):
     """[MQTT-3.1.0-1]: what does not begin with a CONNECT is closed, and the log says why."""
-    mark = len(broker.log())
-    with RawPeer(broker) as peer:
+    running = start_broker()  # its own: the log leaves out lines of a kind that strangers caused too often
+    with RawPeer(running) as peer:
         port = peer.socket.getsockname()[1]
         peer.send(GARBAGE[kind])
         peer.expect_closed()
-    broker.wait_log(rf"\b{port}\b", start=mark)
+    running.wait_log(rf"127\.0\.0\.1:{port}\b.*reason")
 
 
 @pytest.mark.parametrize("level,name_of_protocol", [(6, "MQTT"), (2, "MQIsdp"), (0, "MQTT")])
