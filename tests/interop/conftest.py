@@ -64,7 +64,7 @@ def broker(shared_brokers, threads, tmp_path_factory):
 
 @pytest.fixture
 def start_broker(threads, tmp_path):
-    """Starts brokers of the test's own: start_broker(config=..., args=...). Each is stopped and checked at the end."""
+    """Starts brokers of the test's own: start_broker(config, args). Each is stopped and checked at the end."""
     started = []
 
     def start(config=None, args=(), **more):
@@ -77,10 +77,7 @@ def start_broker(threads, tmp_path):
     failures = []
     for running in started:
         try:
-            if running.process.returncode is None:
-                running.stop()
-            else:
-                running.check_log()
+            running.stop()
         except AssertionError as failure:
             failures.append(str(failure))
     assert not failures, "\n".join(failures)
