@@ -64,7 +64,7 @@ def broker(shared_brokers, threads, tmp_path_factory):
 
 @pytest.fixture
 def start_broker(threads, tmp_path):
-    """Starts brokers of the test's own: start_broker(config=..., args=...). Each is stopped and checked at the end."""
+    """Starts brokers of the test's own: start_broker(config, args). Each is stopped and checked at the end."""
     started = []
 
     def start(config=None, args=(), **more):
@@ -77,20 +77,29 @@ def start_broker(threads, tmp_path):
     failures = []
     for running in started:
         try:
-            if running.process.returncode is None:
-                running.stop()
-            else:
-                running.check_log()
+            running.stop()
         except AssertionError as failure:
             failures.append(str(failure))
     assert not failures, "\n".join(failures)
 
 
-_counter = itertools.count(1)
+class Names:
+    """Topics by calling it; client ids, at most 23 characters for MQTT 3.1, by client()."""
+
+    counter = itertools.count(1)
+
+    def __init__(self, test):
+        self.number = next(self.counter)
+        self.test = re.sub(r"[^a-z0-9]+", "-", test.lower().removeprefix("test_"))
+
+    def __call__(self, text):
+        return f"{self.number}-{self.test}/{text}"
+
+    def client(self, text):
+        return f"{self.number}-{text}"
 
 
 @pytest.fixture
 def name(request):
     """Makes names for topics and client ids that no other test uses."""
-    prefix = re.sub(r"[^a-z0-9]+", "-", request.node.originalname.lower().removeprefix("test_"))[:24] + f"-{next(_counter)}"
-    return lambda text: f"{prefix}/{text}"
+    return Names(request.node.originalname)

@@ -12,8 +12,12 @@ from programs import Subscriber, publish, run_subscriber
 LEVELS = ["mqttv31", "mqttv311", "mqttv5"]
 
 
-@pytest.mark.parametrize("level", LEVELS)
-@pytest.mark.parametrize("qos", ["0", "1", "2"])
+# mosquitto 2.0 exceeds the Receive Maximum of mosquitto_sub with QoS 2 in v5, which then leaves.
+EVERY_QOS = [(level, qos) for level in LEVELS for qos in "012" if (level, qos) != ("mqttv5", "2")]
+EVERY_QOS.append(pytest.param("mqttv5", "2", marks=pytest.mark.petrel_only))
+
+
+@pytest.mark.parametrize("level,qos", EVERY_QOS)
 def test_lines_arrive_once_and_in_order(broker, name, level, qos):
     lines = [f"line {index}" for index in range(200)]
     with Subscriber(broker, "-V", level, "-q", qos, "-t", name("t")) as subscriber:
@@ -48,7 +52,7 @@ def test_retained_messages_below_a_wildcard(broker, name):
 
 @pytest.mark.parametrize("level", LEVELS)
 def test_offline_messages_come_in_order(broker, name, level):
-    session = ["-V", level, "-i", name("sleeper").replace("/", "-")[:23], "-c", "-q", "1", "-t", name("t")]
+    session = ["-V", level, "-i", name.client("sleeper"), "-c", "-q", "1", "-t", name("t")]
     run_subscriber(broker, *session, "-E")
     lines = [f"line {index}" for index in range(100)]
     publish(broker, "-V", level, "-q", "1", "-t", name("t"), "-l", stdin="\n".join(lines).encode())

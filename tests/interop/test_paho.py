@@ -9,15 +9,11 @@ from paho_peer import V5, V31, V311, PahoPeer, until_fence
 LEVELS = [V31, V311, V5]
 
 
-def client_id(name, text):
-    return name(text).replace("/", "-")
-
-
 @pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("qos", [0, 1, 2])
 def test_messages_arrive_once_and_in_order(broker, name, level, qos):
     sent = [str(index).encode() for index in range(300)]
-    with PahoPeer(broker, client_id(name, "s"), level) as subscriber, PahoPeer(broker, client_id(name, "p"), level) as publisher:
+    with PahoPeer(broker, name.client("s"), level) as subscriber, PahoPeer(broker, name.client("p"), level) as publisher:
         assert subscriber.subscribe(name("t"), qos) == [qos]
         publisher.publish_all(name("t"), sent, qos)
         taken = subscriber.take(300)
@@ -36,7 +32,7 @@ def test_lower_qos_of_the_two_counts(broker, name, published, granted):
 
 def test_every_shard_reaches_every_other(broker, name):
     """Client ids spread over the shards: each of twelve clients hears each, once, in the sender's order."""
-    peers = [PahoPeer(broker, client_id(name, f"c{index}")).connect() for index in range(12)]
+    peers = [PahoPeer(broker, name.client(f"c{index}")).connect() for index in range(12)]
     for peer in peers:
         peer.subscribe(name("#"), 1)
     for index, peer in enumerate(peers):
@@ -52,15 +48,15 @@ def test_every_shard_reaches_every_other(broker, name):
 
 @pytest.mark.parametrize("level", LEVELS)
 def test_retained_message_is_replaced_and_cleared(broker, name, level):
-    with PahoPeer(broker, client_id(name, "p"), level) as publisher:
+    with PahoPeer(broker, name.client("p"), level) as publisher:
         publisher.publish(name("t"), b"old", 1, retain=True)
         publisher.publish(name("t"), b"new", 1, retain=True)
-        with PahoPeer(broker, client_id(name, "s"), level) as subscriber:
+        with PahoPeer(broker, name.client("s"), level) as subscriber:
             subscriber.subscribe(name("t"), 1)
             message = subscriber.take_one()
             assert (message.payload, message.retain, message.qos) == (b"new", True, 1)
         publisher.publish(name("t"), b"", 1, retain=True)
-        with PahoPeer(broker, client_id(name, "s2"), level) as subscriber:
+        with PahoPeer(broker, name.client("s2"), level) as subscriber:
             subscriber.subscribe(name("t"), 1)
             subscriber.subscribe(name("fence"), 1)
             assert until_fence(publisher, subscriber, name("fence"), 1) == []
@@ -68,24 +64,24 @@ def test_retained_message_is_replaced_and_cleared(broker, name, level):
 
 @pytest.mark.parametrize("level", LEVELS)
 def test_will_after_a_lost_connection(broker, name, level):
-    with PahoPeer(broker, client_id(name, "w"), level) as watcher:
+    with PahoPeer(broker, name.client("w"), level) as watcher:
         watcher.subscribe(name("will"), 2)
         will = {"topic": name("will"), "payload": b"lost", "qos": 2}
-        PahoPeer(broker, client_id(name, "v"), level, will=will).connect().drop()
+        PahoPeer(broker, name.client("v"), level, will=will).connect().drop()
         message = watcher.take_one()
         assert (message.payload, message.qos, message.retain) == (b"lost", 2, False)
 
 
 @pytest.mark.parametrize("level", LEVELS)
 def test_no_will_after_a_normal_disconnect(broker, name, level):
-    with PahoPeer(broker, client_id(name, "w"), level) as watcher, PahoPeer(broker, client_id(name, "p"), level) as publisher:
+    with PahoPeer(broker, name.client("w"), level) as watcher, PahoPeer(broker, name.client("p"), level) as publisher:
         watcher.subscribe(name("will"), 1)
         watcher.subscribe(name("fence"), 1)
         will = {"topic": name("will"), "payload": b"lost", "qos": 1}
-        leaver = PahoPeer(broker, client_id(name, "v"), level, will=will).connect()
+        leaver = PahoPeer(broker, name.client("v"), level, will=will).connect()
         leaver.leave()
         # The same client id again: its connection follows the end of the first in the broker, whatever the shard.
-        with PahoPeer(broker, client_id(name, "v"), level):
+        with PahoPeer(broker, name.client("v"), level):
             assert until_fence(publisher, watcher, name("fence"), 1) == []
 
 
@@ -93,14 +89,14 @@ def test_no_will_after_a_normal_disconnect(broker, name, level):
 @pytest.mark.parametrize("qos", [1, 2])
 def test_offline_messages_come_in_order(broker, name, level, qos):
     keep = {"SessionExpiryInterval": 120} if level == V5 else {}
-    sleeper = PahoPeer(broker, client_id(name, "s"), level, clean=False, **keep).connect()
+    sleeper = PahoPeer(broker, name.client("s"), level, clean=False, **keep).connect()
     assert not sleeper.session_present
     sleeper.subscribe(name("t"), qos)
     sleeper.leave()
     sent = [str(index).encode() for index in range(200)]
-    with PahoPeer(broker, client_id(name, "p"), level) as publisher:
+    with PahoPeer(broker, name.client("p"), level) as publisher:
         publisher.publish_all(name("t"), sent, qos)
-        with PahoPeer(broker, client_id(name, "s"), level, clean=False, **keep) as awake:
+        with PahoPeer(broker, name.client("s"), level, clean=False, **keep) as awake:
             assert level == V31 or awake.session_present
             assert awake.payloads(200) == sent
             publisher.publish(name("t"), b"live", qos)
@@ -110,12 +106,12 @@ def test_offline_messages_come_in_order(broker, name, level, qos):
 @pytest.mark.parametrize("level", LEVELS)
 def test_clean_session_forgets(broker, name, level):
     keep = {"SessionExpiryInterval": 120} if level == V5 else {}
-    first = PahoPeer(broker, client_id(name, "s"), level, clean=False, **keep).connect()
+    first = PahoPeer(broker, name.client("s"), level, clean=False, **keep).connect()
     first.subscribe(name("t"), 1)
     first.leave()
-    with PahoPeer(broker, client_id(name, "p"), level) as publisher:
+    with PahoPeer(broker, name.client("p"), level) as publisher:
         publisher.publish(name("t"), b"to be forgotten", 1)
-        with PahoPeer(broker, client_id(name, "s"), level, clean=True) as again:
+        with PahoPeer(broker, name.client("s"), level, clean=True) as again:
             assert not again.session_present
             again.subscribe(name("fence"), 1)
             publisher.publish(name("t"), b"nobody subscribes", 1)
@@ -125,14 +121,14 @@ def test_clean_session_forgets(broker, name, level):
 @pytest.mark.parametrize("qos", [1, 2])
 def test_unacknowledged_message_comes_again_with_dup(broker, name, qos):
     """[MQTT-4.4.0-1]: what the client has not acknowledged is sent again when the session resumes."""
-    reader = PahoPeer(broker, client_id(name, "s"), V311, clean=False, manual_ack=True).connect()
+    reader = PahoPeer(broker, name.client("s"), V311, clean=False, manual_ack=True).connect()
     reader.subscribe(name("t"), qos)
     with PahoPeer(broker) as publisher:
         publisher.publish(name("t"), b"x", qos)
         if qos == 1:
             assert not reader.take_one().dup
         reader.drop()
-        with PahoPeer(broker, client_id(name, "s"), V311, clean=False) as again:
+        with PahoPeer(broker, name.client("s"), V311, clean=False) as again:
             again.subscribe(name("fence"), qos)
             message, *more = until_fence(publisher, again, name("fence"), qos)
             assert message.payload == b"x" and not more
@@ -170,7 +166,7 @@ def test_many_topics(broker, name):
 @pytest.mark.petrel_only
 def test_overlapping_subscriptions_deliver(broker, name):
     """[MQTT-3.3.5-1] with the highest QoS of the matching subscriptions (mosquitto 2.0 takes the first)."""
-    with PahoPeer(broker, version=V311, client_id=client_id(name, "s")) as peer:
+    with PahoPeer(broker, version=V311, client_id=name.client("s")) as peer:
         peer.subscribe(name("a/+"), 0)
         peer.subscribe(name("a/#"), 2)
         peer.subscribe(name("fence"), 2)

@@ -97,15 +97,14 @@ def test_wait_ends_the_subscriber(pair, name):
 
 
 def test_persistent_session(pair, name):
-    session = ["-i", name("s").replace("/", "-")[:23], "-c", "-q", "1", "-t", name("t")]
+    session = ["-i", name.client("s"), "-c", "-q", "1", "-t", name("t")]
     pair.run_subscriber(*session, "-W", "1", check=False)
     pair.publish("-q", "1", "-t", name("t"), "-m", "kept")
     assert pair.run_subscriber(*session, "-C", "1", "-W", "5").stdout == b"kept\n"
 
 
 def test_persistent_session_of_v5(pair, name):
-    session = ["-V", "mqttv5", "-i", name("s").replace("/", "-")[:23], "-c", "-q", "1", "-t", name("t")]
-    session += ["-D", "connect", "session-expiry-interval", "60"]
+    session = ["-V", "mqttv5", "-i", name.client("s"), "-c", "-q", "1", "-t", name("t")]
     pair.run_subscriber(*session, "-W", "1", check=False)
     pair.publish("-q", "1", "-t", name("t"), "-m", "kept")
     assert pair.run_subscriber(*session, "-C", "1", "-W", "5").stdout == b"kept\n"

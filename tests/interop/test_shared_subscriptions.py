@@ -7,10 +7,6 @@ from paho_peer import PahoPeer, until_fence
 from raw_peer import RawPeer, disconnect_reason, properties, subscribe_packet
 
 
-def client_id(name, text):
-    return name(text).replace("/", "-")
-
-
 def test_each_message_to_one_member_of_each_group(broker, name):
     members = {(group, index): PahoPeer(broker).connect() for group in "ab" for index in range(3)}
     with PahoPeer(broker) as plain, PahoPeer(broker) as publisher:
@@ -63,7 +59,7 @@ def test_remaining_members_get_all_after_one_leaves(broker, name):
 def test_unacknowledged_messages_are_handed_on(broker, name):
     """[MQTT-4.8.2-5] lets the broker send them to another member when the session of the first ends."""
     with RawPeer(broker) as leaver, PahoPeer(broker) as stays, PahoPeer(broker) as publisher:
-        leaver.connect(client_id(name, "leaver"))
+        leaver.connect(name.client("leaver"))
         leaver.subscribe(f"$share/group/{name('t')}", 1)
         stays.subscribe(f"$share/group/{name('t')}", 1)
         sent = [b"%d" % index for index in range(10)]
@@ -78,8 +74,8 @@ def test_unacknowledged_messages_are_handed_on(broker, name):
 @pytest.mark.petrel_only
 def test_offline_members_are_skipped_while_others_are_online(broker, name):
     keep = {"clean": False, "SessionExpiryInterval": 60}
-    offline = PahoPeer(broker, client_id(name, "offline"), **keep).connect()
-    with PahoPeer(broker, client_id(name, "online"), **keep) as online, PahoPeer(broker) as publisher:
+    offline = PahoPeer(broker, name.client("offline"), **keep).connect()
+    with PahoPeer(broker, name.client("online"), **keep) as online, PahoPeer(broker) as publisher:
         for member in (offline, online):
             member.subscribe(f"$share/group/{name('t')}", 1)
         offline.leave()
@@ -90,13 +86,13 @@ def test_offline_members_are_skipped_while_others_are_online(broker, name):
 
 def test_group_of_offline_members_keeps_messages(broker, name):
     keep = {"clean": False, "SessionExpiryInterval": 60}
-    member = PahoPeer(broker, client_id(name, "m"), **keep).connect()
+    member = PahoPeer(broker, name.client("m"), **keep).connect()
     member.subscribe(f"$share/group/{name('t')}", 1)
     member.leave()
     sent = [b"%d" % index for index in range(10)]
     with PahoPeer(broker) as publisher:
         publisher.publish_all(name("t"), sent, 1)
-    with PahoPeer(broker, client_id(name, "m"), **keep) as again:
+    with PahoPeer(broker, name.client("m"), **keep) as again:
         assert again.session_present and again.payloads(10) == sent
 
 
@@ -104,6 +100,6 @@ def test_group_of_offline_members_keeps_messages(broker, name):
 def test_no_local_on_a_shared_subscription_is_an_error(broker, name):
     """[MQTT-3.8.3-4]: Protocol Error."""
     with RawPeer(broker) as peer:
-        peer.connect(client_id(name, "s"), props=properties(PacketTypes.CONNECT, ReceiveMaximum=10))
+        peer.connect(name.client("s"), props=properties(PacketTypes.CONNECT, ReceiveMaximum=10))
         peer.send(subscribe_packet([(f"$share/group/{name('t')}", 0x04 | 1)]))
         assert disconnect_reason(peer.expect_closed()) == 0x82

@@ -12,13 +12,10 @@ import raw_peer
 from broker_process import wait_until
 from paho_peer import PahoPeer
 from raw_peer import RawPeer, connect_packet, disconnect_reason, properties, publish_packet, subscribe_packet
+from settings import settings
 
 MIB = 1 << 20
 LEVELS = [raw_peer.V31, raw_peer.V311, raw_peer.V5]
-
-
-def client_id(name, text):
-    return name(text).replace("/", "-")[:23]
 
 
 def round_trips(peer, topic, count):
@@ -31,7 +28,7 @@ def round_trips(peer, topic, count):
 @pytest.mark.parametrize("qos", [0, 1])
 def test_client_that_never_reads(start_broker, name, qos):
     """96 MiB for a subscriber that reads nothing: memory stays bounded, others go on, the subscriber is ended."""
-    running = start_broker("[limits]\nmax_output_bytes = 1048576\nwrite_timeout_s = 2\n")
+    running = start_broker(settings(max_output_bytes=MIB, max_queued_bytes=8 * MIB, write_timeout_s=2))
     stuck = RawPeer(running, receive_buffer=4096)
     stuck.connect("stuck-peer", props=properties(PacketTypes.CONNECT, ReceiveMaximum=65535))
     stuck.subscribe(name("flood"), qos)
@@ -42,24 +39,25 @@ def test_client_that_never_reads(start_broker, name, qos):
         before = running.resident_bytes()
         peak = before
         body = b"x" * 65536
-        for index in range(1, 1537):
-            flooder.send(publish_packet(name("flood"), body))
-            if index % 64 == 0:
-                flooder.ping()
-                round_trips(bystander, name("calm"), 4)
-                peak = max(peak, running.resident_bytes())
+        for _ in range(24):
+            for index in range(1, 65):
+                flooder.send(publish_packet(name("flood"), body, qos=qos, packet_id=index))
+            for _ in range(64 * qos):
+                flooder.expect(raw_peer.PUBACK)
+            flooder.ping()
+            round_trips(bystander, name("calm"), 4)
+            peak = max(peak, running.resident_bytes())
         assert peak - before < 32 * MIB, f"the broker grew by {(peak - before) / MIB:.0f} MiB"
         line = running.wait_log("stuck-peer")
         assert "flooder" not in line
         round_trips(bystander, name("calm"), 10)
     stuck.close()
-    wait_until(lambda: running.resident_bytes() - before < 16 * MIB, "the memory is given back")
 
 
 @pytest.mark.petrel_only
 def test_qos_1_for_a_client_that_never_reads_is_kept_within_its_window(start_broker, name):
     """What a stuck subscriber has not acknowledged waits in its session, and comes when it returns."""
-    running = start_broker("[limits]\nmax_output_bytes = 1048576\nwrite_timeout_s = 1\n")
+    running = start_broker(settings(max_output_bytes=MIB, write_timeout_s=1))
     keep = {"clean": False, "props": properties(PacketTypes.CONNECT, SessionExpiryInterval=60)}
     stuck = RawPeer(running, receive_buffer=4096)
     stuck.connect("stuck-peer", **keep)
@@ -82,7 +80,7 @@ def test_qos_1_for_a_client_that_never_reads_is_kept_within_its_window(start_bro
 @pytest.mark.petrel_only
 def test_one_byte_at_a_time_during_connect(start_broker, name):
     """A CONNECT that never ends is ended by the broker's own limit, however regularly its bytes come."""
-    running = start_broker("[limits]\nconnect_timeout_s = 1\n")
+    running = start_broker(settings(connect_timeout_s=1))
     mark = len(running.log())
     with PahoPeer(running) as bystander:
         bystander.subscribe(name("calm"), 1)
@@ -101,7 +99,7 @@ def test_one_byte_at_a_time_during_connect(start_broker, name):
 
 @pytest.mark.petrel_only
 def test_silent_connection_is_ended(start_broker):
-    running = start_broker("[limits]\nconnect_timeout_s = 1\n")
+    running = start_broker(settings(connect_timeout_s=1))
     mark = len(running.log())
     with RawPeer(running) as silent:
         assert silent.expect_closed() == []
@@ -113,7 +111,7 @@ def test_packets_in_single_bytes(broker, name, version):
     """Every packet of a conversation in one-byte segments: the broker keeps only the incomplete tail."""
     with RawPeer(broker, version) as peer:
         conversation = [
-            (connect_packet(client_id(name, "s"), version), raw_peer.CONNACK),
+            (connect_packet(name.client("s"), version), raw_peer.CONNACK),
             (subscribe_packet([(name("t"), 1)], version), raw_peer.SUBACK),
             (publish_packet(name("t"), b"x" * 300, version, qos=1, packet_id=9), raw_peer.PUBACK),
         ]
@@ -126,7 +124,7 @@ def test_packets_in_single_bytes(broker, name, version):
 
 def test_many_packets_in_one_segment(broker, name):
     with RawPeer(broker) as peer:
-        data = connect_packet(client_id(name, "s")) + subscribe_packet([(name("t"), 0)])
+        data = connect_packet(name.client("s")) + subscribe_packet([(name("t"), 0)])
         data += b"".join(publish_packet(name("t"), b"%d" % index) for index in range(500))
         peer.send(data)
         peer.expect(raw_peer.CONNACK)
@@ -179,14 +177,14 @@ GARBAGE = {
 
 @pytest.mark.petrel_only
 @pytest.mark.parametrize("kind", GARBAGE)
-def test_garbage_at_first(broker, kind):
+def test_garbage_at_first(start_broker, kind):
     """[MQTT-3.1.0-1]: what does not begin with a CONNECT is closed, and the log says why."""
-    mark = len(broker.log())
-    with RawPeer(broker) as peer:
+    running = start_broker()  # its own: the log leaves out lines of a kind that strangers caused too often
+    with RawPeer(running) as peer:
         port = peer.socket.getsockname()[1]
         peer.send(GARBAGE[kind])
         peer.expect_closed()
-    broker.wait_log(rf"\b{port}\b", start=mark)
+    running.wait_log(rf"127\.0\.0\.1:{port}\b.*reason")
 
 
 @pytest.mark.parametrize("level,name_of_protocol", [(6, "MQTT"), (2, "MQIsdp"), (0, "MQTT")])
@@ -203,7 +201,7 @@ def test_unknown_protocol_level(broker, level, name_of_protocol):
 @pytest.mark.parametrize("version", LEVELS)
 def test_oversized_packet(start_broker, name, version):
     """A length beyond the limit ends the connection when its header is read: the body is not awaited."""
-    running = start_broker("[limits]\nmax_packet_bytes = 10000\n")
+    running = start_broker(settings(max_packet_bytes=10000))
     mark = len(running.log())
     with RawPeer(running, version) as peer:
         peer.connect("large-peer")
@@ -217,7 +215,7 @@ def test_keep_alive_timeout(broker, name, version):
     """[MQTT-3.1.2-22]: silence for one and a half times the keep alive ends the connection, with its will."""
     with PahoPeer(broker) as watcher, RawPeer(broker, version) as peer:
         watcher.subscribe(name("will"), 1)
-        peer.connect(client_id(name, "s"), keep_alive=1, will=(name("will"), b"silent", 1, False, None))
+        peer.connect(name.client("s"), keep_alive=1, will=(name("will"), b"silent", 1, False, None))
         started = time.monotonic()
         last = peer.expect_closed()
         assert time.monotonic() - started >= 1.4
