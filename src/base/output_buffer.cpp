@@ -1,6 +1,7 @@
 #include "base/output_buffer.h"
 
 #include <algorithm>
+#include <bit>
 #include <cassert>
 #include <cstdlib>
 #include <cstring>
@@ -9,27 +10,40 @@
 
 namespace petrel {
 
-BufferPool::~BufferPool() {
-  for (void* block : free_) std::free(block);
+namespace {
+
+std::size_t class_of(std::size_t bytes) {
+  return static_cast<std::size_t>(std::countr_zero(bytes)) -
+         static_cast<std::size_t>(std::countr_zero(BufferPool::kBlockBytes));
 }
 
-void* BufferPool::take() {
-  if (!free_.empty()) {
-    void* block = free_.back();
-    free_.pop_back();
+}  // namespace
+
+BufferPool::~BufferPool() {
+  for (const auto& blocks : free_)
+    for (void* block : blocks) std::free(block);
+}
+
+void* BufferPool::take(std::size_t bytes) {
+  if (const std::size_t index = class_of(bytes); index < kClasses && !free_[index].empty()) {
+    void* block = free_[index].back();
+    free_[index].pop_back();
+    kept_bytes_ -= bytes;
     return block;
   }
-  void* block = std::malloc(kBlockBytes);
+  void* block = std::malloc(bytes);
   if (block == nullptr) throw std::bad_alloc();
   return block;
 }
 
-void BufferPool::give(void* block) {
-  if (free_.size() < max_kept_) {
-    free_.push_back(block);
-  } else {
+void BufferPool::give(void* block, std::size_t bytes) {
+  const std::size_t index = class_of(bytes);
+  if (index >= kClasses || kept_bytes_ + bytes > max_kept_bytes_) {
     std::free(block);
+    return;
   }
+  free_[index].push_back(block);
+  kept_bytes_ += bytes;
 }
 
 std::size_t OutputBuffer::size() const {
@@ -38,24 +52,15 @@ std::size_t OutputBuffer::size() const {
 
 void OutputBuffer::free_block(Block* block) {
   delete block->references;
-  if (block->capacity + sizeof(Block) == BufferPool::kBlockBytes) {
-    block->pool->give(block);
-  } else {
-    std::free(block);
-  }
+  block->pool->give(block, block->capacity + sizeof(Block));
 }
 
 void OutputBuffer::make_room(BufferPool& pool, std::size_t bytes) {
-  if (block_ == nullptr && bytes <= BufferPool::kBlockBytes - sizeof(Block)) {
-    block_ = new (pool.take()) Block{&pool, nullptr, 0, BufferPool::kBlockBytes - sizeof(Block), 0, 0, 0};
-    return;
-  }
   std::size_t wanted = BufferPool::kBlockBytes;
   const std::size_t held = block_ == nullptr ? 0 : block_->end - block_->begin;
   while (wanted - sizeof(Block) < held + bytes) wanted *= 2;
-  void* memory = std::malloc(wanted);
-  if (memory == nullptr) throw std::bad_alloc();
-  auto* block = new (memory) Block{&pool, nullptr, 0, static_cast<std::uint32_t>(wanted - sizeof(Block)), 0, 0, 0};
+  auto* block =
+      new (pool.take(wanted)) Block{&pool, nullptr, 0, static_cast<std::uint32_t>(wanted - sizeof(Block)), 0, 0, 0};
   if (block_ != nullptr) {
     std::memcpy(block->data(), block_->data() + block_->begin, held);
     block->end = static_cast<std::uint32_t>(held);

@@ -5,6 +5,7 @@
 // Threads: one shard's. The pool outlives its buffers. Pointers from prepare() are valid until the next call.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -14,20 +15,24 @@
 
 namespace petrel {
 
+// Blocks of 4 KiB to 1 MiB, powers of two, kept for the next who needs one, up to a total.
 class BufferPool {
  public:
   static constexpr std::uint32_t kBlockBytes = 4096;
-  explicit BufferPool(std::size_t max_kept_blocks = 1024) : max_kept_(max_kept_blocks) {}
+  static constexpr std::size_t kClasses = 9;
+  explicit BufferPool(std::size_t max_kept_bytes = 16U << 20) : max_kept_bytes_(max_kept_bytes) {}
   ~BufferPool();
   BufferPool(const BufferPool&) = delete;
   BufferPool& operator=(const BufferPool&) = delete;
 
  private:
   friend class OutputBuffer;
-  void* take();
-  void give(void* block);
-  std::vector<void*> free_;
-  std::size_t max_kept_;
+  // `bytes` is a power of two, at least kBlockBytes.
+  void* take(std::size_t bytes);
+  void give(void* block, std::size_t bytes);
+  std::array<std::vector<void*>, kClasses> free_;
+  std::size_t kept_bytes_ = 0;
+  std::size_t max_kept_bytes_;
 };
 
 class OutputBuffer {

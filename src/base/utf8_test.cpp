@@ -38,8 +38,8 @@ TEST(Utf8, AcceptsEveryCodePointButZeroAndSurrogates_MQTT_1_5_4) {
 }
 
 TEST(Utf8, RefusesOverlongAndTruncatedForms) {
-  for (const std::string_view bad : {"\xc0\x80", "\xc1\xbf", "\xe0\x80\x80", "\xf0\x80\x80\x80", "\xc3", "\xe2\x82", "\xf0\x9f\x98",
-                                     "\x80", "\xff", "abc\xbf", "\xf5\x80\x80\x80"})
+  for (const std::string_view bad : {"\xc0\x80", "\xc1\xbf", "\xe0\x80\x80", "\xf0\x80\x80\x80", "\xc3", "\xe2\x82",
+                                     "\xf0\x9f\x98", "\x80", "\xff", "abc\xbf", "\xf5\x80\x80\x80"})
     EXPECT_FALSE(is_mqtt_utf8(bad));
   EXPECT_TRUE(is_mqtt_utf8(""));
   EXPECT_FALSE(is_mqtt_utf8(std::string_view("12345678\0", 9)));

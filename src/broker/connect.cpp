@@ -150,11 +150,12 @@ Shard::Received Shard::accept(Connection& connection, const Connect& connect, st
   }
   std::string bytes(wire::encoded_size(connect.version, connack), '\0');
   wire::encode(connect.version, connack, bytes.data());
-  log_.debug("client connected", {{"client", session->client_id},
-                                  {"address", connection.peer_name()},
-                                  {"version", static_cast<int>(connect.version)},
-                                  {"session_present", present ? "yes" : "no"},
-                                  {"keep_alive_s", connection.keep_alive_s}});
+  if (log_.enabled(LogLevel::kDebug))
+    log_.debug("client connected", {{"client", session->client_id},
+                                    {"address", connection.peer_name()},
+                                    {"version", static_cast<int>(connect.version)},
+                                    {"session_present", present ? "yes" : "no"},
+                                    {"keep_alive_s", connection.keep_alive_s}});
   result.then = Received::Then::kContinue;
   if (session->stored == 0) {
     open(*session, bytes);

@@ -33,48 +33,26 @@ const Ref<const Message>& OutgoingPublish::message() {
   return message_;
 }
 
-wire::Publish OutgoingPublish::packet(bool v5, const How& how) const {
-  wire::Publish publish;
-  publish.dup = how.dup;
-  publish.qos = how.qos;
-  publish.retain = how.retain;
-  publish.topic = parts_.topic;
-  publish.packet_id = how.packet_id;
-  publish.payload = parts_.payload;
-  if (v5) {
-    publish.forwarded_properties = parts_.forwarded_properties;
-    if (parts_.expires_at != kNever) {
-      // The interval that is left, in seconds, rounded up: 0 is only for what has expired [MQTT-3.3.2-6].
-      const TimeMs left = parts_.expires_at > now_ ? parts_.expires_at - now_ : 0;
-      publish.properties.message_expiry_interval_s = static_cast<std::uint32_t>((left + 999) / 1000);
-    }
-    if (how.identifiers != nullptr) publish.subscription_identifiers = how.identifiers->bytes();
+wire::PublishParts OutgoingPublish::wire_parts(bool v5) const {
+  wire::PublishParts parts{parts_.topic, parts_.forwarded_properties, parts_.payload};
+  if (v5 && parts_.expires_at != kNever) {
+    // The interval that is left, in seconds, rounded up: 0 is only for what has expired [MQTT-3.3.2-6].
+    const TimeMs left = parts_.expires_at > now_ ? parts_.expires_at - now_ : 0;
+    parts.has_expiry = true;
+    parts.message_expiry_interval_s = static_cast<std::uint32_t>((left + 999) / 1000);
   }
-  return publish;
+  return parts;
 }
 
-const OutgoingPublish::Variant& OutgoingPublish::variant(bool v5, const How& how) {
-  const std::size_t index = (v5 ? 4U : 0U) | (how.qos != wire::Qos::k0 ? 2U : 0U) | (how.retain ? 1U : 0U);
-  Variant& variant = variants_[index];
-  if (variant.size != 0) return variant;
-  How plain = how;
-  plain.packet_id = how.qos == wire::Qos::k0 ? 0 : 1;
-  const wire::Publish publish = packet(v5, plain);
-  const ProtocolVersion version = v5 ? ProtocolVersion::kV5 : ProtocolVersion::kV311;
-  const std::size_t whole = wire::encoded_size(version, publish);
+void OutgoingPublish::remember(Variant& variant, const wire::PublishEncoder& encoder, const How& how) {
   const std::size_t at = scratch_.size();
-  scratch_.resize(at + whole);
-  wire::encode(version, publish, scratch_.data() + at);
+  const std::size_t size = refers() ? encoder.size_without_payload() : encoder.size();
+  scratch_.resize(at + size);
+  char* end = encoder.write_head(scratch_.data() + at, how.qos, how.retain, how.packet_id);
+  if (!refers()) put_bytes(end, parts_.payload);
   variant.begin = static_cast<std::uint32_t>(at);
-  variant.size = static_cast<std::uint32_t>(whole);
-  if (refers()) {
-    variant.size -= static_cast<std::uint32_t>(parts_.payload.size());
-    scratch_.resize(at + variant.size);
-  }
-  std::uint32_t header = 2;
-  while ((static_cast<std::uint8_t>(scratch_[at + header - 1]) & 0x80U) != 0) ++header;
-  variant.packet_id_at = header + 2 + static_cast<std::uint32_t>(parts_.topic.size());
-  return variant;
+  variant.size = static_cast<std::uint32_t>(size);
+  variant.packet_id_at = static_cast<std::uint32_t>(encoder.packet_id_offset());
 }
 
 void OutgoingPublish::append_payload(Connection& connection, BufferPool& pool) {
@@ -83,11 +61,27 @@ void OutgoingPublish::append_payload(Connection& connection, BufferPool& pool) {
                                      [](const void* held) { static_cast<const Message*>(held)->release(); });
 }
 
+bool OutgoingPublish::append_first(Connection& connection, BufferPool& pool, const How& how, bool v5,
+                                   Variant& variant) {
+  const wire::PublishParts parts = wire_parts(v5);
+  const wire::PublishEncoder encoder(parts, v5, how.qos != wire::Qos::k0);
+  if (encoder.size() > connection.maximum_packet_bytes) return false;
+  if (variant.used) remember(variant, encoder, how);
+  variant.used = true;
+  const std::size_t size = refers() ? encoder.size_without_payload() : encoder.size();
+  char* end = encoder.write_head(connection.output.prepare(pool, size), how.qos, how.retain, how.packet_id);
+  if (!refers()) put_bytes(end, parts_.payload);
+  connection.output.commit(size);
+  if (refers()) append_payload(connection, pool);
+  return true;
+}
+
 bool OutgoingPublish::append(Connection& connection, BufferPool& pool, const How& how) {
   const bool v5 = connection.version == ProtocolVersion::kV5;
   if (how.dup || (v5 && (how.identifiers != nullptr || connection.outgoing_aliases != nullptr)))
     return append_own(connection, pool, how);
-  const Variant& bytes = variant(v5, how);
+  Variant& bytes = variants_[(v5 ? 4U : 0U) | (how.qos != wire::Qos::k0 ? 2U : 0U) | (how.retain ? 1U : 0U)];
+  if (bytes.size == 0) return append_first(connection, pool, how, v5, bytes);
   const std::size_t whole = bytes.size + (refers() ? parts_.payload.size() : 0);
   if (whole > connection.maximum_packet_bytes) return false;
   char* out = connection.output.prepare(pool, bytes.size);
@@ -104,7 +98,19 @@ bool OutgoingPublish::append(Connection& connection, BufferPool& pool, const How
 
 bool OutgoingPublish::append_own(Connection& connection, BufferPool& pool, const How& how) {
   const bool v5 = connection.version == ProtocolVersion::kV5;
-  wire::Publish publish = packet(v5, how);
+  wire::Publish publish;
+  publish.dup = how.dup;
+  publish.qos = how.qos;
+  publish.retain = how.retain;
+  publish.topic = parts_.topic;
+  publish.packet_id = how.packet_id;
+  publish.payload = parts_.payload;
+  if (v5) {
+    const wire::PublishParts parts = wire_parts(true);
+    publish.forwarded_properties = parts.forwarded_properties;
+    if (parts.has_expiry) publish.properties.message_expiry_interval_s = parts.message_expiry_interval_s;
+    if (how.identifiers != nullptr) publish.subscription_identifiers = how.identifiers->bytes();
+  }
   session::OutgoingAliases::Alias alias;
   if (v5 && connection.outgoing_aliases != nullptr) {
     alias = connection.outgoing_aliases->use(parts_.topic);

@@ -15,6 +15,7 @@
 #include "broker/connection.h"
 #include "topics/subscription_index.h"
 #include "wire/message.h"
+#include "wire/publish_encoder.h"
 
 namespace petrel::broker {
 
@@ -26,7 +27,9 @@ class OutgoingPublish {
   OutgoingPublish(const wire::Message::Parts& parts, TimeMs now, std::string& scratch)
       : parts_(parts), now_(now), scratch_(scratch), scratch_begin_(scratch.size()) {}
   OutgoingPublish(Ref<const wire::Message> message, TimeMs now, std::string& scratch);
-  ~OutgoingPublish() { scratch_.resize(scratch_begin_); }
+  ~OutgoingPublish() {
+    if (scratch_.size() != scratch_begin_) scratch_.resize(scratch_begin_);
+  }
   OutgoingPublish(const OutgoingPublish&) = delete;
   OutgoingPublish& operator=(const OutgoingPublish&) = delete;
 
@@ -46,12 +49,15 @@ class OutgoingPublish {
   [[nodiscard]] bool append(Connection& connection, BufferPool& pool, const How& how);
 
  private:
-  // A variant's bytes in the scratch buffer, without the payload if that is referenced.
+  // The first receiver of a variant is encoded straight into its output; from the second on, the variant's bytes lie in
+  // the scratch buffer (without the payload if that is referenced) and are copied.
   struct Variant {
     std::uint32_t begin = 0, size = 0, packet_id_at = 0;
+    bool used = false;
   };
-  const Variant& variant(bool v5, const How& how);
-  wire::Publish packet(bool v5, const How& how) const;
+  wire::PublishParts wire_parts(bool v5) const;
+  void remember(Variant& variant, const wire::PublishEncoder& encoder, const How& how);
+  bool append_first(Connection& connection, BufferPool& pool, const How& how, bool v5, Variant& variant);
   bool append_own(Connection& connection, BufferPool& pool, const How& how);
   bool refers() const { return parts_.payload.size() >= kReferenceBytes; }
   void append_payload(Connection& connection, BufferPool& pool);

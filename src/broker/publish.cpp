@@ -29,7 +29,9 @@ void Shard::handle_publish(Connection& connection, const wire::Frame& frame) {
       connection.incoming_aliases->define(alias, topic);
     }
   }
-  if (topic.size() > settings_.max_topic_bytes || topics::level_count(topic) > settings_.max_topic_levels)
+  // A topic shorter than the limit of levels cannot have more.
+  if (topic.size() > settings_.max_topic_bytes ||
+      (topic.size() >= settings_.max_topic_levels && topics::level_count(topic) > settings_.max_topic_levels))
     return fail(connection, Reason::kTopicNameInvalid, "topic name is longer or deeper than the limits allow");
   TimeMs expires_at = kNever;
   if (publish.properties.message_expiry_interval_s)
@@ -53,7 +55,8 @@ bool Shard::take_publish(Connection& connection, const wire::Publish& publish, s
     return true;
   }
   // Names under $SYS are the broker's own to publish (4.7.2).
-  const bool forbidden = topic.starts_with("$SYS/") || topic == "$SYS" || topic.starts_with("$share/");
+  const bool forbidden =
+      topic.starts_with('$') && (topic.starts_with("$SYS/") || topic == "$SYS" || topic.starts_with("$share/"));
   bool matched = true;
   if (!forbidden) {
     std::string collected;

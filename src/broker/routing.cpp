@@ -28,20 +28,21 @@ bool Shard::route(OutgoingPublish& publish) {
   const topics::MatchList& matches = *found;
   if (matches.empty()) return false;
   const storage::MessageId id = publish.parts().qos == Qos::k0 ? 0 : store_for_receivers(publish, matches);
-  for (std::size_t i = 0; i < matches.entries.size();) {
-    // Entries are sorted by shard.
-    const std::uint32_t shard = topics::shard_of(matches.entries[i].subscriber);
-    if (shard == index_) {
-      const auto [begin, end] = matches.of_shard(index_);
-      i += static_cast<std::size_t>(end - begin);
-      continue;
-    }
-    outbox_[shard].messages.push_back({publish.message(), found, id});
-    while (i < matches.entries.size() && topics::shard_of(matches.entries[i].subscriber) == shard) ++i;
-  }
+  if (shared_.shard_count > 1) mail_to_others(publish, found, id);
   deliver_matches(publish, matches, id);
   for (const topics::SharedMatch& match : matches.shared) deliver_shared(publish, match, 0);
   return true;
+}
+
+void Shard::mail_to_others(OutgoingPublish& publish, const Ref<const topics::MatchList>& found, storage::MessageId id) {
+  const std::vector<topics::MatchEntry>& entries = found->entries;
+  // Entries are sorted by shard: one mail entry for each run of another shard's.
+  for (std::size_t i = 0; i < entries.size();) {
+    const std::uint32_t shard = topics::shard_of(entries[i].subscriber);
+    if (shard != index_) outbox_[shard].messages.push_back({publish.message(), found, id});
+    const auto end = found->of_shard(shard).second;
+    i = static_cast<std::size_t>(end - entries.data());
+  }
 }
 
 // The queue entries of all stored receivers, on whichever shard they live, in this shard's batch.
@@ -69,9 +70,15 @@ void Shard::deliver_matches(OutgoingPublish& publish, const topics::MatchList& m
     if (entry->audience != Audience::kEveryone && !is_for(*entry, publish.parts().publisher)) continue;
     Session* session = find(entry->subscriber);
     if (session == nullptr) continue;
+    const Qos qos = lower(publish.parts().qos, entry->qos);
+    const bool retain = publish.parts().retain && entry->retain_as_published;
+    if (qos == Qos::k0) {
+      if (online(*session)) send_qos0(*session, publish, retain, entry->identifiers.get());
+      continue;
+    }
     session::Delivery delivery;
-    delivery.qos = lower(publish.parts().qos, entry->qos);
-    delivery.retain = publish.parts().retain && entry->retain_as_published;
+    delivery.qos = qos;
+    delivery.retain = retain;
     delivery.identifiers = entry->identifiers;
     if (delivery.qos != Qos::k0 && session->stored != 0) delivery.id = id;
     deliver(*session, publish, std::move(delivery));
@@ -127,7 +134,7 @@ void Shard::on_mail(Mail mail) {
 
 void Shard::deliver(Session& session, OutgoingPublish& publish, session::Delivery delivery) {
   if (delivery.qos == Qos::k0) {
-    if (online(session)) send_qos0(session, publish, delivery);
+    if (online(session)) send_qos0(session, publish, delivery.retain, delivery.identifiers.get());
     return;
   }
   Outbound& out = session.out();
@@ -142,7 +149,8 @@ void Shard::deliver(Session& session, OutgoingPublish& publish, session::Deliver
   wait_in_queue(session, std::move(delivery));
 }
 
-void Shard::send_qos0(Session& session, OutgoingPublish& publish, const session::Delivery& delivery) {
+void Shard::send_qos0(Session& session, OutgoingPublish& publish, bool retain,
+                      const topics::EncodedIdentifiers* identifiers) {
   Connection& connection = *session.connection;
   if (connection.output.size() >= settings_.max_output_bytes) {
     counters_.dropped_slow_consumer.add();
@@ -151,7 +159,7 @@ void Shard::send_qos0(Session& session, OutgoingPublish& publish, const session:
                         {{"client", session.client_id}, {"reason", "QoS 0 to a client that reads too slowly"}});
     return;
   }
-  if (!publish.append(connection, pool_, {.retain = delivery.retain, .identifiers = delivery.identifiers.get()})) {
+  if (!publish.append(connection, pool_, {.retain = retain, .identifiers = identifiers})) {
     counters_.dropped_too_large.add();
     return;
   }

@@ -154,7 +154,9 @@ class Shard final : private storage::LaneEvents, private storage::Recovery {
   void deliver_shared(OutgoingPublish& publish, const topics::SharedMatch& match, topics::SubscriberId except);
   void deliver(Session& session, OutgoingPublish& publish, session::Delivery delivery);
   void send(Session& session, OutgoingPublish& publish, session::Delivery delivery);
-  void send_qos0(Session& session, OutgoingPublish& publish, const session::Delivery& delivery);
+  void send_qos0(Session& session, OutgoingPublish& publish, bool retain,
+                 const topics::EncodedIdentifiers* identifiers);
+  void mail_to_others(OutgoingPublish& publish, const Ref<const topics::MatchList>& found, storage::MessageId id);
   void wait_in_queue(Session& session, session::Delivery delivery);
   void hand_on(Session& leaving, session::Delivery delivery);
   void depart(storage::SessionId stored, topics::SubscriberId id, storage::QueuePosition position);

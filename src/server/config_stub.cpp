@@ -6,4 +6,4 @@ ConfigMistakes read_config_file(const std::string&, Config&) { return {}; }
 ConfigMistakes check_config(const Config&) { return {}; }
 std::string to_toml(const Config&) { return {}; }
 std::string configuration_markdown() { return {}; }
-}
+}  // namespace petrel::server
