@@ -1,0 +1,110 @@
+#include "server/config.h"
+
+#include <fmt/format.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <memory>
+#include <set>
+
+#include "net/address.h"
+#include "server/config_table.h"
+
+namespace petrel::server {
+namespace {
+
+constexpr std::string_view kSource = "configuration";
+
+ConfigMistake mistake(std::string what) { return {std::string(kSource), 0, 0, std::move(what)}; }
+
+constexpr std::string_view kAnonymousMeaning =
+    "Whether clients may connect without authentication. Unset: yes on loopback addresses; other addresses must say.";
+
+}  // namespace
+
+std::string ConfigMistake::to_string() const {
+  return line == 0 ? fmt::format("{}: {}", source, what) : fmt::format("{}:{}:{}: {}", source, line, column, what);
+}
+
+ConfigMistakes read_config_file(const std::string& path, Config& config) {
+  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "rb"), &std::fclose);
+  if (!file) return {{path, 0, 0, fmt::format("cannot open: {}", std::strerror(errno))}};
+  std::string text;
+  char block[4096];
+  while (const std::size_t bytes = std::fread(block, 1, sizeof block, file.get())) text.append(block, bytes);
+  if (std::ferror(file.get()) != 0) return {{path, 0, 0, fmt::format("cannot read: {}", std::strerror(errno))}};
+  return read_config(text, path, config);
+}
+
+ConfigMistakes check_config(const Config& config) {
+  ConfigMistakes mistakes;
+  std::set<std::string> seen;
+  for (const ListenerConfig& listener : config.listeners) {
+    const auto address = net::parse_address(listener.address);
+    if (!address) {
+      mistakes.push_back(mistake(address.error().what));
+      continue;
+    }
+    if (!address->is_loopback() && !listener.allow_anonymous)
+      mistakes.push_back(mistake(
+          fmt::format("listener {} can be reached from other machines and there is no authentication; if everybody who "
+                      "reaches it may connect, write allow_anonymous = true under its [[listener]]",
+                      listener.address)));
+    if (address->port() != 0 && !seen.insert(address->to_string()).second)
+      mistakes.push_back(mistake(fmt::format("listener {} stands twice; remove one", listener.address)));
+  }
+  if (config.store != "memory")
+    mistakes.push_back(
+        mistake(fmt::format("there is no store {}; write store = \"memory\"", toml_string(config.store))));
+  return mistakes;
+}
+
+std::string to_toml(const Config& config) {
+  std::string out;
+  for (const ConfigSection& section : config_sections()) {
+    if (!section.name.empty()) out += fmt::format("# {}\n[{}]\n", section.description, section.name);
+    for (const ConfigKey& key : config_keys()) {
+      if (key.section != section.name) continue;
+      const std::string allowed = key.kind == KeyKind::kText ? "" : fmt::format(" ({})", key.allowed_text());
+      const std::string unit = key.unit.empty() ? "" : fmt::format(" Unit: {}.", key.unit);
+      out += fmt::format("# {}{}{}\n{} = {}\n", key.description, unit, allowed, key.name, key.value_text(config));
+    }
+    out += '\n';
+  }
+  out += fmt::format("# Where clients connect; without one: tcp://127.0.0.1:1883.\n# {}: {}\n", kListenerAnonymous,
+                     kAnonymousMeaning);
+  for (const ListenerConfig& listener : config.listeners) {
+    out += fmt::format("[[{}]]\n{} = {}\n", kListenerSection, kListenerAddress, toml_string(listener.address));
+    if (listener.allow_anonymous) out += fmt::format("{} = {}\n", kListenerAnonymous, *listener.allow_anonymous);
+    out += '\n';
+  }
+  return out;
+}
+
+std::string configuration_markdown() {
+  const Config defaults;
+  std::string out =
+      "# Configuration\n\n"
+      "`petrel serve` reads a TOML file. Every key has a default; a key that is not listed here, a value of the wrong\n"
+      "kind and a value out of range are mistakes, and the broker does not start with one. The table of\n"
+      "src/server/config_table.cpp makes this page.\n\n"
+      "## [[listener]]\n\n"
+      "One such section for each address to listen on; without any, `tcp://127.0.0.1:1883`.\n\n"
+      "| Key | Value | Default | Meaning |\n|---|---|---|---|\n";
+  out += fmt::format("| `{}` | a string | must be given | `tcp://HOST:PORT`; an IPv6 address stands in brackets. |\n",
+                     kListenerAddress);
+  out += fmt::format("| `{}` | true or false | unset | {} |\n", kListenerAnonymous, kAnonymousMeaning);
+  for (const ConfigSection& section : config_sections()) {
+    out += section.name.empty() ? "\n## Before the first section\n\n"
+                                : fmt::format("\n## [{}]\n\n{}\n\n", section.name, section.description);
+    out += "| Key | Value | Unit | Default | Meaning |\n|---|---|---|---|---|\n";
+    for (const ConfigKey& key : config_keys())
+      if (key.section == section.name)
+        out += fmt::format("| `{}` | {} | {} | `{}` | {} |\n", key.name, key.allowed_text(), key.unit,
+                           key.value_text(defaults), key.description);
+  }
+  return out;
+}
+
+}  // namespace petrel::server

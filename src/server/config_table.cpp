@@ -1,0 +1,175 @@
+#include "server/config_table.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <array>
+#include <limits>
+
+namespace petrel::server {
+namespace {
+
+using broker::Settings;
+
+constexpr std::array<std::string_view, 4> kLogLevels{"error", "warning", "info", "debug"};
+constexpr std::array<std::string_view, 2> kLogFormats{"human", "json"};
+constexpr std::array<std::string_view, 2> kQueuePolicies{"drop-newest", "drop-oldest"};
+
+constexpr std::int64_t kMaxCount = 1'000'000'000;
+constexpr std::int64_t kMaxBytes = std::int64_t{1} << 40;
+constexpr std::int64_t kMaxPacketBytes = 268'435'460;  // of the protocol: 5 bytes of header, 28 bits of length
+constexpr std::int64_t kMaxSeconds = 86'400;
+constexpr std::int64_t kMax16 = std::numeric_limits<std::uint16_t>::max();
+constexpr std::int64_t kMax32 = std::numeric_limits<std::uint32_t>::max();
+
+template <class T>
+void assign(T& to, std::int64_t value) {
+  to = static_cast<T>(value);
+}
+
+template <auto Member, std::int64_t Scale = 1>
+constexpr ConfigKey limit(std::string_view name, std::string_view unit, std::int64_t min, std::int64_t max,
+                          std::string_view description) {
+  ConfigKey key{"limits", name, KeyKind::kInteger, unit, description, min, max};
+  key.number = [](const Config& config) { return static_cast<std::int64_t>(config.settings.*Member) / Scale; };
+  key.set_number = [](Config& config, std::int64_t value) { assign(config.settings.*Member, value * Scale); };
+  return key;
+}
+
+template <auto Member, std::int64_t Scale = 1>
+constexpr ConfigKey integer(std::string_view section, std::string_view name, std::string_view unit, std::int64_t min,
+                            std::int64_t max, std::string_view description) {
+  ConfigKey key{section, name, KeyKind::kInteger, unit, description, min, max};
+  key.number = [](const Config& config) { return static_cast<std::int64_t>(config.*Member) / Scale; };
+  key.set_number = [](Config& config, std::int64_t value) { assign(config.*Member, value * Scale); };
+  return key;
+}
+
+template <auto Member>
+constexpr ConfigKey choice(std::string_view section, std::string_view name, std::span<const std::string_view> choices,
+                           std::string_view description) {
+  ConfigKey key = integer<Member>(section, name, "", 0, 0, description);
+  key.kind = KeyKind::kChoice;
+  key.choices = choices;
+  return key;
+}
+
+constexpr ConfigKey queue_policy() {
+  ConfigKey key = limit<&Settings::queue_policy>("queue_policy", "", 0, 0,
+                                                 "Which message a full session queue gives up: the one that arrives, "
+                                                 "or the oldest one waiting.");
+  key.kind = KeyKind::kChoice;
+  key.choices = kQueuePolicies;
+  return key;
+}
+
+constexpr ConfigKey store() {
+  ConfigKey key{"", "store", KeyKind::kText, "",
+                "Where sessions and messages are kept: \"memory\", for as long as the "
+                "process lives."};
+  key.text = &Config::store;
+  return key;
+}
+
+constexpr ConfigKey kKeys[] = {
+    integer<&Config::threads>("", "threads", "", 0, 256, "Threads that serve clients. 0: one per core."),
+    store(),
+
+    choice<&Config::log_level>("log", "level", kLogLevels, "The least important kind of line that is still written."),
+    choice<&Config::log_format>("log", "format", kLogFormats,
+                                "Lines for people, or one JSON object per line for programs."),
+
+    limit<&Settings::max_packet_bytes>("max_packet_bytes", "bytes", 1024, kMaxPacketBytes,
+                                       "Largest packet accepted from a client, its header included."),
+    limit<&Settings::max_inflight_messages>(
+        "max_inflight_messages", "messages", 1, kMax16,
+        "QoS 1 and 2 messages sent to a client and not yet acknowledged, however large its Receive Maximum."),
+    limit<&Settings::receive_maximum>("receive_maximum", "messages", 1, kMax16,
+                                      "QoS 1 and 2 messages a client may send before they are acknowledged "
+                                      "(Receive Maximum)."),
+    limit<&Settings::topic_alias_maximum>("topic_alias_maximum", "aliases", 0, kMax16,
+                                          "Topic aliases a client may use toward the broker. 0: none."),
+    limit<&Settings::topic_alias_maximum_out>(
+        "topic_alias_maximum_out", "aliases", 0, kMax16,
+        "Topic aliases the broker uses toward a client that allows as many. 0: none."),
+    limit<&Settings::max_queued_messages>("max_queued_messages", "messages", 1, kMaxCount,
+                                          "Messages waiting for one session."),
+    limit<&Settings::max_queued_bytes>("max_queued_bytes", "bytes", 1024, kMaxBytes,
+                                       "Bytes of messages waiting in memory for one session."),
+    queue_policy(),
+    limit<&Settings::max_output_bytes>("max_output_bytes", "bytes", 1024, kMaxBytes,
+                                       "Unsent bytes of one connection beyond which QoS 0 messages are dropped."),
+    limit<&Settings::connect_timeout_ms, 1000>("connect_timeout_s", "seconds", 1, kMaxSeconds,
+                                               "A new connection that has sent no complete CONNECT by then is closed."),
+    limit<&Settings::write_timeout_ms, 1000>("write_timeout_s", "seconds", 1, kMaxSeconds,
+                                             "A client that takes no byte for so long is disconnected."),
+    limit<&Settings::keep_alive_max_s>("keep_alive_max_s", "seconds", 0, kMax16,
+                                       "Longest keep alive; MQTT 5 clients that ask for more are told to use it. "
+                                       "0: as the client wishes."),
+    limit<&Settings::session_expiry_max_s>("session_expiry_max_s", "seconds", 0, kMax32,
+                                           "Longest time a session outlives its connection. 4294967295: no limit."),
+    limit<&Settings::session_expiry_default_s>(
+        "session_expiry_default_s", "seconds", 0, kMax32,
+        "The same for MQTT 3.1.1 clients with Clean Session 0, which cannot say. 4294967295: for ever."),
+    limit<&Settings::max_subscriptions_per_client>("max_subscriptions_per_client", "subscriptions", 0, kMaxCount,
+                                                   "Subscriptions of one session. 0: unlimited."),
+    limit<&Settings::max_topic_levels>("max_topic_levels", "levels", 1, 65536,
+                                       "Levels of a topic name or topic filter."),
+    limit<&Settings::max_topic_bytes>("max_topic_bytes", "bytes", 1, kMax16, "Bytes of a topic name or topic filter."),
+    limit<&Settings::max_retained_messages>("max_retained_messages", "messages", 0, kMaxCount,
+                                            "Retained messages of the whole broker. 0: unlimited."),
+    limit<&Settings::match_cache_topics>("match_cache_topics", "topics", 0, kMaxCount,
+                                         "Topics whose subscribers each thread remembers."),
+    limit<&Settings::match_cache_bytes>("match_cache_bytes", "bytes", 0, kMaxBytes,
+                                        "Memory each thread spends on remembering them."),
+
+    integer<&Config::shutdown_grace_ms, 1000>("shutdown", "grace_s", "seconds", 0, 3600,
+                                              "Time for clients to take their last bytes when the broker stops."),
+};
+
+constexpr ConfigSection kSections[] = {
+    {"", ""},
+    {"log", "What is written about the broker's work, on standard error."},
+    {"limits", "What a client may use. Every limit, when reached, is counted and logged."},
+    {"shutdown", "How the broker ends."},
+};
+
+}  // namespace
+
+std::span<const ConfigKey> config_keys() { return kKeys; }
+std::span<const ConfigSection> config_sections() { return kSections; }
+
+std::string toml_string(std::string_view text) {
+  std::string out = "\"";
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (c == '"' || c == '\\') {
+      out += '\\';
+      out += c;
+    } else if (byte < 0x20 || byte == 0x7f) {
+      out += fmt::format("\\u{:04X}", byte);
+    } else {
+      out += c;
+    }
+  }
+  return out + '"';
+}
+
+std::string ConfigKey::full_name() const {
+  return section.empty() ? std::string(name) : fmt::format("{}.{}", section, name);
+}
+
+std::string ConfigKey::value_text(const Config& config) const {
+  if (kind == KeyKind::kText) return toml_string(config.*text);
+  const std::int64_t value = number(config);
+  if (kind == KeyKind::kChoice) return toml_string(choices[static_cast<std::size_t>(value)]);
+  return std::to_string(value);
+}
+
+std::string ConfigKey::allowed_text() const {
+  if (kind == KeyKind::kText) return "a string";
+  if (kind == KeyKind::kInteger) return fmt::format("an integer from {} to {}", min, max);
+  return fmt::format("\"{}\"", fmt::join(choices, "\" or \""));
+}
+
+}  // namespace petrel::server

@@ -1,0 +1,50 @@
+// Every configuration key, once: where it stands, what it may hold, where it is kept and what it means.
+//
+// Threads: any; the table is immutable and lives as long as the program. Views into it never expire.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "server/config.h"
+
+namespace petrel::server {
+
+enum class KeyKind : std::uint8_t { kInteger, kChoice, kText };
+
+struct ConfigKey {
+  std::string_view section;  // "": before the first section
+  std::string_view name;
+  KeyKind kind;
+  std::string_view unit;  // "": a count, or no number
+  std::string_view description;
+  std::int64_t min = 0, max = 0;                // integers
+  std::span<const std::string_view> choices{};  // by the number of the enumerator
+  // A number is the integer in the key's own unit, or the place in `choices`.
+  std::int64_t (*number)(const Config&) = nullptr;
+  void (*set_number)(Config&, std::int64_t) = nullptr;
+  std::string Config::*text = nullptr;
+
+  std::string full_name() const;                       // "limits.receive_maximum"
+  std::string value_text(const Config& config) const;  // as TOML
+  std::string allowed_text() const;                    // "an integer from 1 to 65535"
+};
+
+// In the order of the sections.
+std::span<const ConfigKey> config_keys();
+
+struct ConfigSection {
+  std::string_view name;
+  std::string_view description;
+};
+std::span<const ConfigSection> config_sections();
+
+inline constexpr std::string_view kListenerSection = "listener";
+inline constexpr std::string_view kListenerAddress = "address";
+inline constexpr std::string_view kListenerAnonymous = "allow_anonymous";
+
+std::string toml_string(std::string_view text);  // quoted and escaped
+
+}  // namespace petrel::server

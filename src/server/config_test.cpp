@@ -1,0 +1,167 @@
+#include "server/config.h"
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "server/config_table.h"
+
+namespace petrel::server {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+std::vector<std::string> mistakes_of(std::string_view text) {
+  Config config;
+  std::vector<std::string> lines;
+  for (const ConfigMistake& mistake : read_config(text, "p.toml", config)) lines.push_back(mistake.to_string());
+  return lines;
+}
+
+std::string check(std::string address, std::optional<bool> allow_anonymous) {
+  Config config;
+  config.listeners.push_back({std::move(address), allow_anonymous});
+  std::string text;
+  for (const ConfigMistake& mistake : check_config(config)) text += mistake.to_string() + "\n";
+  return text;
+}
+
+TEST(Config, ReadsEveryKindOfKey) {
+  Config config;
+  const auto mistakes = read_config(
+      "threads = 3\nstore = \"memory\"\n[log]\nlevel = \"debug\"\nformat = \"json\"\n"
+      "[limits]\nreceive_maximum = 7\nconnect_timeout_s = 2\nqueue_policy = \"drop-oldest\"\n"
+      "session_expiry_max_s = 4294967295\n[shutdown]\ngrace_s = 9\n"
+      "[[listener]]\naddress = \"tcp://127.0.0.1:1\"\n[[listener]]\naddress = \"tcp://[::1]:2\"\n"
+      "allow_anonymous = false\n",
+      "p.toml", config);
+  EXPECT_THAT(mistakes, IsEmpty());
+  EXPECT_EQ(config.threads, 3U);
+  EXPECT_EQ(config.log_level, LogLevel::kDebug);
+  EXPECT_EQ(config.log_format, LogFormat::kJson);
+  EXPECT_EQ(config.settings.receive_maximum, 7);
+  EXPECT_EQ(config.settings.connect_timeout_ms, 2000);
+  EXPECT_EQ(config.settings.queue_policy, broker::QueuePolicy::kDropOldest);
+  EXPECT_EQ(config.settings.session_expiry_max_s, broker::kSessionNeverExpires);
+  EXPECT_EQ(config.shutdown_grace_ms, 9000);
+  ASSERT_EQ(config.listeners.size(), 2U);
+  EXPECT_EQ(config.listeners[0].address, "tcp://127.0.0.1:1");
+  EXPECT_EQ(config.listeners[0].allow_anonymous, std::nullopt);
+  EXPECT_EQ(config.listeners[1].allow_anonymous, false);
+}
+
+TEST(Config, AnEmptyFileChangesNothing) {
+  Config config;
+  config.threads = 5;
+  config.listeners.push_back({"tcp://127.0.0.1:7", true});
+  EXPECT_THAT(read_config("", "p.toml", config), IsEmpty());
+  EXPECT_EQ(config.threads, 5U);
+  EXPECT_EQ(config.listeners.size(), 1U);
+}
+
+TEST(Config, SuggestsTheNearestKey) {
+  EXPECT_THAT(mistakes_of("[log]\nlevle = \"info\"\n"),
+              ElementsAre("p.toml:2:1: unknown key \"log.levle\"; did you mean \"log.level\"?"));
+  EXPECT_THAT(mistakes_of("receive_maximum = 3\n"),
+              ElementsAre("p.toml:1:1: unknown key \"receive_maximum\"; did you mean \"limits.receive_maximum\"?"));
+  EXPECT_THAT(mistakes_of("[limit]\n"), ElementsAre(HasSubstr("did you mean [limits]?")));
+  EXPECT_THAT(mistakes_of("[[listener]]\naddres = \"tcp://127.0.0.1:1\"\n"),
+              ElementsAre(HasSubstr("needs an address"), HasSubstr("did you mean \"address\" under [[listener]]?")));
+  EXPECT_THAT(mistakes_of("zzzzzzzzzz = 1\n"), ElementsAre(HasSubstr("docs/configuration.md lists the keys")));
+}
+
+TEST(Config, CollectsAllMistakesInTheOrderOfTheFile) {
+  EXPECT_THAT(
+      mistakes_of("threads = \"two\"\nstore = 1\n[shutdown]\ngrace_s = -1\n[limits]\nreceive_maximum = 0\n"
+                  "queue_policy = \"drop\"\ntopic_alias_maximum = 65536\nconnect_timeout_s = 1.5\n"),
+      ElementsAre("p.toml:1:11: \"threads\" must be an integer from 0 to 256, not a string",
+                  "p.toml:2:9: \"store\" must be a string, not an integer",
+                  "p.toml:4:11: \"shutdown.grace_s\" must be an integer from 0 to 3600, not -1",
+                  "p.toml:6:19: \"limits.receive_maximum\" must be an integer from 1 to 65535, not 0",
+                  "p.toml:7:16: \"limits.queue_policy\" must be \"drop-newest\" or \"drop-oldest\", not \"drop\"",
+                  "p.toml:8:23: \"limits.topic_alias_maximum\" must be an integer from 0 to 65535, not 65536",
+                  "p.toml:9:21: \"limits.connect_timeout_s\" must be an integer from 1 to 86400, not a floating-point "
+                  "number"));
+}
+
+TEST(Config, ReportsSectionsOfTheWrongKind) {
+  EXPECT_THAT(mistakes_of("log = 3\n"), ElementsAre(HasSubstr("write [log]")));
+  EXPECT_THAT(mistakes_of("[listener]\naddress = \"x\"\n"), ElementsAre(HasSubstr("write [[listener]]")));
+  EXPECT_THAT(mistakes_of("[[listener]]\naddress = 1\nallow_anonymous = 1\n"),
+              ElementsAre("p.toml:2:11: \"listener.address\" must be a string, not an integer",
+                          "p.toml:3:19: \"listener.allow_anonymous\" must be true or false, not an integer"));
+}
+
+TEST(Config, ReportsWhereTheSyntaxBreaks) {
+  EXPECT_THAT(mistakes_of("threads = 1\nthreads = \n"), ElementsAre(testing::StartsWith("p.toml:2:")));
+}
+
+TEST(Config, AFileThatIsNotThereIsAMistake) {
+  Config config;
+  const auto mistakes = read_config_file("/nonexistent/petrel.toml", config);
+  ASSERT_EQ(mistakes.size(), 1U);
+  EXPECT_THAT(mistakes[0].to_string(), testing::StartsWith("/nonexistent/petrel.toml: cannot open: "));
+}
+
+TEST(Config, AnonymousAccessOffLoopbackIsExplicit) {
+  EXPECT_EQ(check("tcp://127.0.0.1:1883", std::nullopt), "");
+  EXPECT_EQ(check("tcp://[::1]:1883", std::nullopt), "");
+  EXPECT_THAT(check("tcp://0.0.0.0:1883", std::nullopt), HasSubstr("write allow_anonymous = true"));
+  EXPECT_EQ(check("tcp://0.0.0.0:1883", true), "");
+  EXPECT_EQ(check("tcp://0.0.0.0:1883", false), "");
+}
+
+TEST(Config, ChecksAddressesAndTheStore) {
+  EXPECT_THAT(check("127.0.0.1:1883", true), HasSubstr("it does not begin with tcp://"));
+  Config config;
+  config.store = "disk";
+  config.listeners = {{"tcp://127.0.0.1:1883", {}}, {"tcp://127.0.0.1:1883", {}}};
+  const auto mistakes = check_config(config);
+  ASSERT_EQ(mistakes.size(), 2U);
+  EXPECT_THAT(mistakes[0].what, HasSubstr("stands twice"));
+  EXPECT_THAT(mistakes[1].what, HasSubstr("write store = \"memory\""));
+  EXPECT_THAT(check_config(Config{}), IsEmpty());
+}
+
+// Every key is set away from its default, so that none can be forgotten by either direction.
+TEST(Config, TomlRoundTrips) {
+  Config written;
+  written.listeners = {{"tcp://127.0.0.1:1", true}, {"odd \"\\\n\x7f", std::nullopt}};
+  for (const ConfigKey& key : config_keys()) {
+    if (key.kind == KeyKind::kText) {
+      written.*key.text = "other";
+      continue;
+    }
+    const std::int64_t number = key.number(written);
+    const std::int64_t max = key.kind == KeyKind::kInteger ? key.max : std::ssize(key.choices) - 1;
+    key.set_number(written, number == max ? number - 1 : number + 1);
+    ASSERT_NE(key.number(written), number) << key.full_name();
+  }
+  Config read;
+  const std::string text = to_toml(written);
+  ASSERT_THAT(read_config(text, "p.toml", read), IsEmpty()) << text;
+  for (const ConfigKey& key : config_keys()) EXPECT_EQ(key.value_text(read), key.value_text(written)) << key.name;
+  EXPECT_EQ(to_toml(read), text);
+  ASSERT_EQ(read.listeners.size(), 2U);
+  EXPECT_EQ(read.listeners[1].address, written.listeners[1].address);
+}
+
+TEST(Config, DefaultsAreWithinTheirRanges) {
+  Config read;
+  EXPECT_THAT(read_config(to_toml(Config{}), "p.toml", read), IsEmpty());
+}
+
+// After a change of the table: PETREL_WRITE_DOCS=1 server_test --gtest_filter=Config.DocumentationIsCurrent
+TEST(Config, DocumentationIsCurrent) {
+  const auto path = std::filesystem::path(__FILE__).parent_path().parent_path().parent_path() / "docs/configuration.md";
+  if (std::getenv("PETREL_WRITE_DOCS") != nullptr) std::ofstream(path) << configuration_markdown();
+  std::ostringstream text;
+  text << std::ifstream(path).rdbuf();
+  EXPECT_EQ(text.str(), configuration_markdown()) << "rewrite it with PETREL_WRITE_DOCS=1";
+}
+
+}  // namespace
+}  // namespace petrel::server
