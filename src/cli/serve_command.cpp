@@ -121,7 +121,7 @@ int serve(const ServeOptions& options) {
     return kCannotStart;
   }
   const broker::Settings& limits = config.settings;
-  log.info("started", {{"version", kVersion},
+  log.info("started", {{"version", version()},
                        {"pid", getpid()},
                        {"threads", server.thread_count()},
                        {"store", config.store},

@@ -6,8 +6,10 @@
 
 namespace petrel::cli {
 
+std::string_view version() { return PETREL_VERSION; }
+
 std::string version_text() {
-  return fmt::format("petrel {} ({})\nMQTT 3.1, 3.1.1 and 5.0; built with {}, Boost {}.{}, fmt {}", kVersion,
+  return fmt::format("petrel {} ({})\nMQTT 3.1, 3.1.1 and 5.0; built with {}, Boost {}.{}, fmt {}", version(),
                      PETREL_BUILD_TYPE,
 #ifdef __clang__
                      fmt::format("clang {}", __clang_major__),

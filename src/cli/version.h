@@ -6,8 +6,7 @@
 
 namespace petrel::cli {
 
-inline constexpr std::string_view kVersion = PETREL_VERSION;
-
+std::string_view version();  // "0.1.0"
 std::string version_text();  // version, build type, libraries
 
 }  // namespace petrel::cli
