@@ -130,7 +130,7 @@ constexpr ConfigKey kKeys[] = {
 constexpr ConfigSection kSections[] = {
     {"", ""},
     {"log", "What is written about the broker's work, on standard error."},
-    {"limits", "What a client may use. Every limit, when reached, is counted and logged."},
+    {"limits", "What one client, and all of them together, may use."},
     {"shutdown", "How the broker ends."},
 };
 

@@ -6,6 +6,7 @@
 #include <deque>
 #include <memory>
 #include <utility>
+#include <vector>
 
 #include "storage/store.h"
 
@@ -27,11 +28,14 @@ class MemoryQueue {
       *place = std::move(slot);
       return;
     }
+    const std::uint32_t lane = lane_of(slot.id);
+    if (lane >= last_of_lane_.size()) last_of_lane_.resize(lane + 1);
+    last_of_lane_[lane] = std::max(last_of_lane_[lane], slot.id);
     entries_.insert(place, std::move(slot));
     ++live_;
   }
 
-  // Unknown ids are fine. The slot stays, empty, until those before it have left.
+  // Unknown ids are fine. The slot stays, empty, until those before it have left or most are empty.
   void acknowledge(MessageId id) {
     auto place = find(id);
     if (place == entries_.end() || place->id != id || !place->message) return;
@@ -39,11 +43,14 @@ class MemoryQueue {
     place->rare.reset();
     --live_;
     while (!entries_.empty() && !entries_.front().message) entries_.pop_front();
+    if (entries_.size() > kFewSlots && live_ < entries_.size() / 2)
+      std::erase_if(entries_, [](const Slot& slot) { return !slot.message; });
   }
 
   void read(const QueuePosition& position, std::size_t limit, std::size_t limit_bytes, QueuePage& page) const {
     std::size_t bytes = 0;
-    for (const Slot& slot : entries_) {
+    for (auto place = first_unread(position); place != entries_.end(); ++place) {
+      const Slot& slot = *place;
       if (!slot.message || position.passed(slot.id)) continue;
       if (!page.entries.empty() && (page.entries.size() >= limit || bytes >= limit_bytes)) {
         page.more = true;
@@ -75,7 +82,21 @@ class MemoryQueue {
                             [](const Slot& slot, MessageId wanted) { return slot.id < wanted; });
   }
 
+  // Nothing before it is unread: the smallest position among the lanes that have given more than was read.
+  std::deque<Slot>::const_iterator first_unread(const QueuePosition& position) const {
+    MessageId smallest = entries_.empty() ? 0 : entries_.back().id;
+    for (std::size_t lane = 0; lane < last_of_lane_.size(); ++lane) {
+      const MessageId seen = lane < position.seen.size() ? position.seen[lane] : 0;
+      if (last_of_lane_[lane] > seen) smallest = std::min(smallest, seen);
+    }
+    return std::lower_bound(entries_.begin(), entries_.end(), smallest,
+                            [](const Slot& slot, MessageId wanted) { return slot.id < wanted; });
+  }
+
+  static constexpr std::size_t kFewSlots = 32;
+
   std::deque<Slot> entries_;
+  std::vector<MessageId> last_of_lane_;  // largest id of each lane that was ever here
   std::size_t live_ = 0;
 };
 
