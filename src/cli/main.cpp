@@ -2,6 +2,7 @@
 // a file of its own.
 #include <CLI/CLI.hpp>
 
+#include "cli/pub_sub.h"
 #include "cli/serve_command.h"
 #include "cli/version.h"
 
@@ -46,11 +47,18 @@ int main(int argc, char** argv) {
   app.set_version_flag("--version", petrel::cli::version_text());
   app.require_subcommand(1);
 
+  // The clients have flags of their own; here they are only named, for the list of commands.
+  app.add_subcommand("pub", "Publish messages (petrel pub --help)");
+  app.add_subcommand("sub", "Subscribe to topics and print the messages (petrel sub --help)");
+  const std::vector<std::string> arguments(argv + 1, argv + argc);
+  if (!arguments.empty() && arguments[0] == "pub") return petrel::cli::pub({arguments.begin() + 1, arguments.end()});
+  if (!arguments.empty() && arguments[0] == "sub") return petrel::cli::sub({arguments.begin() + 1, arguments.end()});
+
   ServeOptions serve_options;
   CLI::App* serve = add_serve(app, serve_options);
   std::string config_path;
   CLI::App* check = app.add_subcommand("check-config", "Check a configuration file and tell all its mistakes");
-  check->add_option("FILE", config_path)->required();
+  check->add_option("FILE,-c,--config", config_path, "Configuration file (TOML)")->required();
 
   try {
     app.parse(argc, argv);

@@ -118,21 +118,21 @@ def test_clean_session_forgets(broker, name, level):
             assert until_fence(publisher, again, name("fence"), 1) == []
 
 
-@pytest.mark.parametrize("qos", [1, 2])
-def test_unacknowledged_message_comes_again_with_dup(broker, name, qos):
-    """[MQTT-4.4.0-1]: what the client has not acknowledged is sent again when the session resumes."""
+def test_unacknowledged_message_comes_again_with_dup(broker, name):
+    """[MQTT-4.4.0-1]: what the client has not acknowledged is sent again when the session resumes. (With QoS 2 Paho sends
+    PUBREC by itself, so whether the message or its PUBREL comes again depends on when the connection is cut.)"""
+    qos = 1
     reader = PahoPeer(broker, name.client("s"), V311, clean=False, manual_ack=True).connect()
     reader.subscribe(name("t"), qos)
     with PahoPeer(broker) as publisher:
         publisher.publish(name("t"), b"x", qos)
-        if qos == 1:
-            assert not reader.take_one().dup
+        assert not reader.take_one().dup
         reader.drop()
         with PahoPeer(broker, name.client("s"), V311, clean=False) as again:
             again.subscribe(name("fence"), qos)
             message, *more = until_fence(publisher, again, name("fence"), qos)
             assert message.payload == b"x" and not more
-            assert message.dup or qos == 2
+            assert message.dup
 
 
 @pytest.mark.parametrize("qos", [0, 1, 2])

@@ -1,0 +1,139 @@
+// petrel pub: publishes what it is told, line by line if asked, with the receiver's pace.
+#include <fmt/format.h>
+#include <poll.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <csignal>
+#include <fstream>
+#include <iostream>
+#include <iterator>
+#include <thread>
+
+#include "cli/client_options.h"
+#include "cli/pub_sub.h"
+#include "client/client.h"
+#include "topics/topic.h"
+
+namespace petrel::cli {
+
+namespace {
+
+constexpr int kTimeoutMs = 10'000;
+
+struct PubOptions : ClientOptions {
+  std::optional<std::string> message;
+  std::string file;
+  bool empty = false, lines = false, whole_input = false, retain = false;
+  int repeat = 1;
+  double repeat_delay_s = 0;
+};
+
+int fail(const ClientOptions& options, int code, std::string_view what) {
+  if (!options.quiet) fmt::print(stderr, "petrel pub: {}\n", what);
+  return code;
+}
+
+std::string read_all(std::istream& in) { return {std::istreambuf_iterator<char>(in), {}}; }
+
+std::optional<std::string> check(PubOptions& options) {
+  if (const auto mistake = complete(options)) return mistake;
+  if (options.topics.size() != 1) return "one topic only";
+  if (!topics::is_valid_name(options.topics[0]))
+    return fmt::format("\"{}\" is not a topic name to publish to", options.topics[0]);
+  const int sources = (options.message ? 1 : 0) + (options.file.empty() ? 0 : 1) + (options.empty ? 1 : 0) +
+                      (options.lines ? 1 : 0) + (options.whole_input ? 1 : 0);
+  if (sources != 1) return "say what to publish with one of -m MESSAGE, -f FILE, -n, -l and -s";
+  return std::nullopt;
+}
+
+// Publishes one payload as soon as the window allows.
+Result<void, client::ClientError> send(client::Client& client, const PubOptions& options,
+                                       const PacketProperties& properties, std::string_view payload) {
+  while (!client.may_publish())
+    if (auto done = client.step(1000); !done.has_value()) return done;
+  wire::Publish publish;
+  publish.topic = options.topics[0];
+  publish.payload = payload;
+  publish.qos = static_cast<wire::Qos>(options.qos);
+  publish.retain = options.retain;
+  publish.properties = properties.message;
+  publish.topic_alias = properties.topic_alias;
+  client.publish(publish);
+  if (options.debug) fmt::print(stderr, "PUBLISH {} ({} bytes, QoS {})\n", publish.topic, payload.size(), options.qos);
+  return client.step(0);
+}
+
+Result<void, client::ClientError> send_all(client::Client& client, const PubOptions& options) {
+  PacketProperties properties;
+  read_properties(options, "publish", properties);
+  if (options.lines) {
+    for (std::string line; std::getline(std::cin, line);)
+      if (auto sent = send(client, options, properties, line); !sent.has_value()) return sent;
+  } else {
+    std::string payload = options.message.value_or("");
+    if (options.whole_input) payload = read_all(std::cin);
+    if (!options.file.empty()) {
+      std::ifstream file(options.file, std::ios::binary);
+      if (!file) return client::ClientError{fmt::format("cannot read {}", options.file)};
+      payload = read_all(file);
+    }
+    for (int i = 0; i < options.repeat; ++i) {
+      if (i > 0 && options.repeat_delay_s > 0)
+        std::this_thread::sleep_for(std::chrono::duration<double>(options.repeat_delay_s));
+      if (auto sent = send(client, options, properties, payload); !sent.has_value()) return sent;
+    }
+  }
+  while (!client.idle())
+    if (auto done = client.step(1000); !done.has_value()) return done;
+  return {};
+}
+
+}  // namespace
+
+int pub(const std::vector<std::string>& given) {
+  PubOptions options;
+  CLI::App app("Publish messages to a topic", "petrel pub");
+  add_client_options(app, options);
+  app.add_option("-m,--message", options.message, "Payload");
+  app.add_option("-f,--file", options.file, "Payload: the contents of a file");
+  app.add_flag("-n,--null-message", options.empty, "Payload: nothing");
+  app.add_flag("-l,--stdin-line", options.lines, "A message for each line of standard input");
+  app.add_flag("-s,--stdin-file", options.whole_input, "Payload: all of standard input");
+  app.add_flag("-r,--retain", options.retain, "Retain the message");
+  app.add_option("--repeat", options.repeat, "How often to publish it")->check(CLI::PositiveNumber);
+  app.add_option("--repeat-delay", options.repeat_delay_s, "Seconds between repetitions")
+      ->check(CLI::NonNegativeNumber);
+  app.footer(
+      "-D, --property PACKET NAME VALUE sets a 5.0 property; PACKET is connect, publish or will.\n"
+      "Example: petrel pub -t home/lamp -m on -q 1\n"
+      "Exit codes: 0 published (and acknowledged for QoS 1 and 2), 1 wrong flags, 2 no connection or refused, 3 "
+      "connection lost.");
+  std::vector<std::string> arguments = take_properties(given, options.properties);
+  std::reverse(arguments.begin(), arguments.end());
+  try {
+    app.parse(arguments);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? kOk : kUsage;
+  }
+  if (const auto mistake = check(options)) return fail(options, kUsage, *mistake);
+
+  ConnectPacket connect;
+  make_connect(options, connect);
+  client::Client client;
+  wire::ReasonCode refused = wire::ReasonCode::kSuccess;
+  client.on_published = [&](wire::ReasonCode reason) {
+    if (wire::is_error(reason)) refused = reason;
+  };
+  if (const auto connected = client.connect(options.host, options.port, connect.connect, kTimeoutMs);
+      !connected.has_value())
+    return fail(options, kRefused, connected.error().what);
+  if (const auto sent = send_all(client, options); !sent.has_value()) return fail(options, kLost, sent.error().what);
+  client.disconnect({});
+  if (refused != wire::ReasonCode::kSuccess)
+    return fail(options, kRefused, fmt::format("refused: {}", wire::name(refused)));
+  return kOk;
+}
+
+}  // namespace petrel::cli
