@@ -41,6 +41,7 @@ class Tidy(unittest.TestCase):
     def test_test_that_asserts_nothing_is_refused(self):
         self.assertTrue(list(tidy.check_test('a_test.cpp', 'TEST(A, B) {}\n')))
         self.assertFalse(list(tidy.check_test('a_test.cpp', 'TEST(A, B) { EXPECT_TRUE(true); }\n')))
+        self.assertFalse(list(tidy.check_test('a_test.cpp', 'INSTANTIATE_TEST_SUITE_P(A, B, C());\n')))
 
 
 if __name__ == '__main__':
