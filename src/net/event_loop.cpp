@@ -80,7 +80,6 @@ void EventLoop::stop() {
 }
 
 void EventLoop::wake() {
-  std::atomic_thread_fence(std::memory_order_seq_cst);
   if (!sleeping_.load(std::memory_order_seq_cst)) return;
   // Only the first of several wakers needs to write.
   if (!sleeping_.exchange(false, std::memory_order_seq_cst)) return;

@@ -51,7 +51,8 @@ class EventLoop {
 
   void run(TurnHooks& hooks);
   void stop();
-  // Makes the loop take a turn. Costs a system call only if the loop sleeps.
+  // Makes the loop take a turn. Costs a system call only if the loop sleeps. What the caller has left for the loop it
+  // has left by a sequentially consistent store, which has_work() looks at.
   void wake();
 
   TimeMs now() const { return clock_.now(); }
