@@ -43,7 +43,7 @@ TEST(Utf8, RefusesOverlongAndTruncatedForms) {
     EXPECT_FALSE(is_mqtt_utf8(bad));
   EXPECT_TRUE(is_mqtt_utf8(""));
   EXPECT_FALSE(is_mqtt_utf8(std::string_view("12345678\0", 9)));
-  EXPECT_FALSE(is_mqtt_utf8(std::string_view("1234\0678", 8)));
+  EXPECT_FALSE(is_mqtt_utf8(std::string_view("abcd\0xyz", 8)));
 }
 
 }  // namespace
