@@ -1,5 +1,6 @@
 #include "base/log.h"
 
+#include <algorithm>
 #include <chrono>
 #include <ctime>
 #include <iterator>
@@ -23,6 +24,11 @@ void append_escaped(std::string& line, std::string_view text) {
     } else if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) {
       fmt::format_to(std::back_inserter(line), "\\u{:04x}", static_cast<unsigned char>(c));
       ++i;
+    } else if (c == '\xc2' && i + 1 < text.size() && static_cast<unsigned char>(text[i + 1]) >= 0x80 &&
+               static_cast<unsigned char>(text[i + 1]) <= 0x9f) {
+      // The control characters U+0080 to U+009F, which terminals obey too.
+      fmt::format_to(std::back_inserter(line), "\\u{:04x}", static_cast<unsigned char>(text[i + 1]));
+      i += 2;
     } else if (const std::size_t length = utf8_sequence(text.substr(i)); length != 0) {
       line.append(text, i, length);
       i += length;
@@ -50,6 +56,14 @@ void append_time(std::string& line, std::int64_t time_ms) {
                  parts.tm_mon + 1, parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec, time_ms % 1000);
 }
 
+void append_number(std::string& line, const LogField& field) {
+  if (field.is_negative) {
+    fmt::format_to(std::back_inserter(line), "{}", static_cast<std::int64_t>(field.number));
+  } else {
+    fmt::format_to(std::back_inserter(line), "{}", field.number);
+  }
+}
+
 std::int64_t wall_ms() {
   using std::chrono::duration_cast;
   return duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
@@ -70,7 +84,7 @@ std::string Log::format(LogFormat format, std::int64_t time_ms, LogLevel level, 
     for (const LogField& field : fields) {
       fmt::format_to(std::back_inserter(line), R"(,"{}":)", field.key);
       if (field.is_number) {
-        fmt::format_to(std::back_inserter(line), "{}", field.number);
+        append_number(line, field);
       } else {
         line += '"';
         append_escaped(line, field.text);
@@ -85,7 +99,7 @@ std::string Log::format(LogFormat format, std::int64_t time_ms, LogLevel level, 
   for (const LogField& field : fields) {
     fmt::format_to(std::back_inserter(line), " {}=", field.key);
     if (field.is_number) {
-      fmt::format_to(std::back_inserter(line), "{}", field.number);
+      append_number(line, field);
     } else if (is_plain(field.text)) {
       line += field.text;
     } else {
@@ -108,18 +122,40 @@ void Log::write(LogLevel level, std::string_view event, LogFields fields) {
 
 void LogLimiter::write(LogLevel level, std::string_view event, LogFields fields) {
   if (!log_.enabled(level)) return;
-  const std::int64_t now = wall_ms();
   Seen& seen = seen_[event];
-  if (now - seen.since_ms >= kIntervalMs) {
-    if (seen.left_out > 0) log_.write(level, event, {{"left_out", seen.left_out}, {"reason", "too many such lines"}});
-    seen = Seen{now, 0, 0};
+  if (seen.lines == 0 || now_ - seen.since >= kIntervalMs) {
+    tell(event, seen);
+    seen = Seen{now_, 0, 0, level};
   }
   if (seen.lines >= kLinesPerInterval) {
-    ++seen.left_out;
+    if (seen.left_out++ == 0) next_report_ = std::min(next_report_, seen.since + kIntervalMs);
     return;
   }
   ++seen.lines;
   log_.write(level, event, fields);
+}
+
+void LogLimiter::tell(std::string_view event, Seen& seen) {
+  if (seen.left_out == 0) return;
+  log_.write(seen.level, event, {{"left_out", seen.left_out}, {"reason", "too many such lines"}});
+  seen.left_out = 0;
+}
+
+void LogLimiter::report() {
+  next_report_ = kNever;
+  for (auto& [event, seen] : seen_) {
+    if (seen.left_out == 0) continue;
+    if (now_ - seen.since >= kIntervalMs) {
+      tell(event, seen);
+    } else {
+      next_report_ = std::min(next_report_, seen.since + kIntervalMs);
+    }
+  }
+}
+
+void LogLimiter::finish() {
+  for (auto& [event, seen] : seen_) tell(event, seen);
+  next_report_ = kNever;
 }
 
 }  // namespace petrel

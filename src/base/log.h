@@ -15,6 +15,9 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
+
+#include "base/time.h"
 
 namespace petrel {
 
@@ -24,14 +27,15 @@ enum class LogFormat : std::uint8_t { kHuman, kJson };
 struct LogField {
   std::string_view key;
   std::string_view text;
-  std::int64_t number = 0;
+  std::uint64_t number = 0;  // with is_negative: two's complement
   bool is_number = false;
+  bool is_negative = false;
 
   LogField(std::string_view k, std::string_view value) : key(k), text(value) {}
   LogField(std::string_view k, const char* value) : key(k), text(value) {}
   LogField(std::string_view k, const std::string& value) : key(k), text(value) {}
   LogField(std::string_view k, std::integral auto value)
-      : key(k), number(static_cast<std::int64_t>(value)), is_number(true) {}
+      : key(k), number(static_cast<std::uint64_t>(value)), is_number(true), is_negative(std::cmp_less(value, 0)) {}
 };
 using LogFields = std::initializer_list<LogField>;
 
@@ -59,7 +63,7 @@ class Log {
 };
 
 // For events that strangers can cause at will: of each event at most kLinesPerInterval lines within kIntervalMs, then
-// one line that tells how many were left out. Threads: one user.
+// one line that tells how many were left out. Time is told by the owner. Threads: one user.
 class LogLimiter {
  public:
   explicit LogLimiter(Log& log) : log_(log) {}
@@ -67,17 +71,33 @@ class LogLimiter {
   void warning(std::string_view event, LogFields fields) { write(LogLevel::kWarning, event, fields); }
   void info(std::string_view event, LogFields fields) { write(LogLevel::kInfo, event, fields); }
 
+  // Tells what was left out in intervals that have ended. Cheap when there is nothing to tell.
+  void advance(TimeMs now) {
+    now_ = now;
+    if (now >= next_report_) report();
+  }
+  // When advance() has something to tell; kNever: nothing was left out.
+  TimeMs next_report() const { return next_report_; }
+  // Tells all that was left out, whether or not its interval has ended: the owner is about to go.
+  void finish();
+
   static constexpr std::uint32_t kLinesPerInterval = 20;
-  static constexpr std::int64_t kIntervalMs = 10'000;
+  static constexpr TimeMs kIntervalMs = 10'000;
 
  private:
-  void write(LogLevel level, std::string_view event, LogFields fields);
   struct Seen {
-    std::int64_t since_ms = 0;
+    TimeMs since = 0;
     std::uint32_t lines = 0;
     std::uint64_t left_out = 0;
+    LogLevel level = LogLevel::kInfo;
   };
+  void write(LogLevel level, std::string_view event, LogFields fields);
+  void report();
+  void tell(std::string_view event, Seen& seen);
+
   Log& log_;
+  TimeMs now_ = 0;
+  TimeMs next_report_ = kNever;
   std::unordered_map<std::string_view, Seen> seen_;  // events are constants of the program
 };
 

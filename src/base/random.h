@@ -15,10 +15,7 @@ class Random {
 // Straight from the operating system: not to be guessed, for identifiers that strangers see.
 class SystemRandom final : public Random {
  public:
-  std::uint64_t next() override { return (std::uint64_t{device_()} << 32) | device_(); }
-
- private:
-  std::random_device device_;
+  std::uint64_t next() override;
 };
 
 class SeededRandom final : public Random {

@@ -60,7 +60,7 @@ class TimingWheel {
   void schedule(TimerNode& node, TimeMs deadline) {
     node.unlink();
     node.deadline_ = deadline;
-    place(node);
+    place(node, tick_ + 1);
   }
   void cancel(TimerNode& node) { node.unlink(); }
 
@@ -73,6 +73,7 @@ class TimingWheel {
       started_ = true;
       tick_ = target;
       rehash();
+      fire_due(fire);
     }
     while (tick_ < target) {
       if (empty()) {
@@ -83,12 +84,7 @@ class TimingWheel {
       // When a level has gone round, the next slot of the level above is dealt out.
       for (unsigned level = 1; level < kLevels && (tick_ & ((std::uint64_t{1} << (kBits * level)) - 1)) == 0; ++level)
         deal_out(slots_[level][(tick_ >> (kBits * level)) & kMask]);
-      TimerNode& slot = slots_[0][tick_ & kMask];
-      while (slot.next_ != &slot) {
-        TimerNode& node = *slot.next_;
-        node.unlink();
-        fire(node);
-      }
+      fire_due(fire);
     }
   }
 
@@ -126,20 +122,32 @@ class TimingWheel {
     slot.previous_ = &node;
   }
 
-  void place(TimerNode& node) {
-    // Rounded up to a tick, at least one ahead; what lies beyond the last level waits there and is dealt out again.
-    const auto due = static_cast<std::uint64_t>((std::max<TimeMs>(node.deadline_, 0) + kTickMs - 1) / kTickMs);
-    constexpr std::uint64_t kHorizon = (std::uint64_t{1} << (kBits * kLevels)) - 1;
-    const std::uint64_t tick = std::min(std::max(due, tick_ + 1), tick_ + kHorizon);
-    // The highest bit in which `tick` differs from now says on which level they part.
-    const unsigned level = (static_cast<unsigned>(std::bit_width(tick ^ tick_)) - 1) / kBits;
-    const unsigned at = std::min(level, kLevels - 1);
-    link(slots_[at][(tick >> (kBits * at)) & kMask], node);
+  template <class Fire>
+  void fire_due(Fire& fire) {
+    TimerNode& slot = slots_[0][tick_ & kMask];
+    while (slot.next_ != &slot) {
+      TimerNode& node = *slot.next_;
+      node.unlink();
+      fire(node);
+    }
   }
 
+  // Links the node into the slot of its deadline, rounded up to a tick, but of none before `earliest`. What lies beyond
+  // the last level waits there and is dealt out again.
+  void place(TimerNode& node, std::uint64_t earliest) {
+    const auto due = static_cast<std::uint64_t>((std::max<TimeMs>(node.deadline_, 0) + kTickMs - 1) / kTickMs);
+    constexpr std::uint64_t kHorizon = (std::uint64_t{1} << (kBits * kLevels)) - 1;
+    const std::uint64_t tick = std::min(std::max(due, earliest), tick_ + kHorizon);
+    // The highest bit in which `tick` differs from now says on which level they part.
+    const unsigned differing = static_cast<unsigned>(std::bit_width(tick ^ tick_));
+    const unsigned level = std::min(differing == 0 ? 0 : (differing - 1) / kBits, kLevels - 1);
+    link(slots_[level][(tick >> (kBits * level)) & kMask], node);
+  }
+
+  // Places the nodes of a slot anew; those that are due go off in this very tick.
   void deal_out(TimerNode& slot) {
-    TimerNode list;
     if (slot.next_ == &slot) return;
+    TimerNode list;
     list.next_ = slot.next_;
     list.previous_ = slot.previous_;
     list.next_->previous_ = &list;
@@ -148,11 +156,7 @@ class TimingWheel {
     while (list.next_ != &list) {
       TimerNode& node = *list.next_;
       node.unlink();
-      if (static_cast<std::uint64_t>((std::max<TimeMs>(node.deadline_, 0) + kTickMs - 1) / kTickMs) <= tick_) {
-        link(slots_[0][tick_ & kMask], node);
-      } else {
-        place(node);
-      }
+      place(node, tick_);
     }
     list.next_ = list.previous_ = nullptr;
   }

@@ -22,6 +22,20 @@ TEST(TimingWheel, FiresAtTheDeadlineNotBefore) {
   EXPECT_FALSE(node.scheduled());
 }
 
+TEST(TimingWheel, FiresAtTheFirstAdvanceWhatWasDueBefore) {
+  for (const TimeMs begin : {TimeMs{16}, TimeMs{1'023}, TimeMs{70'000}, TimeMs{1'700'000'000'000}}) {
+    TimingWheel wheel;
+    std::vector<std::unique_ptr<TimerNode>> nodes;
+    for (const TimeMs before : {0, 1, 16, 500, 1'024}) {
+      nodes.push_back(std::make_unique<TimerNode>());
+      wheel.schedule(*nodes.back(), std::max<TimeMs>(begin - before, 0) / TimingWheel::kTickMs * TimingWheel::kTickMs);
+    }
+    std::size_t fired = 0;
+    wheel.advance(begin, [&](TimerNode&) { ++fired; });
+    EXPECT_EQ(fired, nodes.size()) << begin;
+  }
+}
+
 TEST(TimingWheel, HasNoDeadlineWhenEmpty) {
   TimingWheel wheel;
   wheel.advance(5'000, [](TimerNode&) {});

@@ -2,6 +2,7 @@
 // copied; the receiving shard delivers to those entries of each list that are its own.
 #pragma once
 
+#include <memory>
 #include <vector>
 
 #include "session/delivery.h"
@@ -11,23 +12,21 @@
 
 namespace petrel::broker {
 
-struct RoutedMessage {
-  Ref<const wire::Message> message;
-  Ref<const topics::MatchList> matches;
-  storage::MessageId id = 0;  // 0: in no stored queue
-};
-
 // A message for one session: its turn in a shared subscription has come.
 struct SharedDelivery {
   topics::SubscriberId receiver = 0;
   session::Delivery delivery;
 };
 
-struct Mail {
-  std::vector<RoutedMessage> messages;
-  std::vector<SharedDelivery> shared;
-  bool empty() const { return messages.empty() && shared.empty(); }
-  std::size_t size() const { return messages.size() + shared.size(); }
+struct RoutedMessage {
+  Ref<const wire::Message> message;
+  Ref<const topics::MatchList> matches;
+  storage::MessageId id = 0;               // 0: in no stored queue
+  std::unique_ptr<SharedDelivery> shared;  // instead of the above
 };
+
+// In the order of their message ids, which is the order of their publishing: receivers rely on it to tell what a page
+// of their stored queue has brought already.
+using Mail = std::vector<RoutedMessage>;
 
 }  // namespace petrel::broker

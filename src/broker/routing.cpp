@@ -39,7 +39,7 @@ void Shard::mail_to_others(OutgoingPublish& publish, const Ref<const topics::Mat
   // Entries are sorted by shard: one mail entry for each run of another shard's.
   for (std::size_t i = 0; i < entries.size();) {
     const std::uint32_t shard = topics::shard_of(entries[i].subscriber);
-    if (shard != index_) outbox_[shard].messages.push_back({publish.message(), found, id});
+    if (shard != index_) outbox_[shard].push_back({publish.message(), found, id, nullptr});
     const auto end = found->of_shard(shard).second;
     i = static_cast<std::size_t>(end - entries.data());
   }
@@ -108,7 +108,8 @@ void Shard::deliver_shared(OutgoingPublish& publish, const topics::SharedMatch& 
   }
   if (topics::shard_of(member->subscriber) != index_) {
     delivery.message = publish.message();
-    outbox_[topics::shard_of(member->subscriber)].shared.push_back({member->subscriber, std::move(delivery)});
+    auto shared = std::make_unique<SharedDelivery>(SharedDelivery{member->subscriber, std::move(delivery)});
+    outbox_[topics::shard_of(member->subscriber)].push_back({{}, {}, 0, std::move(shared)});
     return;
   }
   if (Session* session = find(member->subscriber); session != nullptr) deliver(*session, publish, std::move(delivery));
@@ -116,19 +117,24 @@ void Shard::deliver_shared(OutgoingPublish& publish, const topics::SharedMatch& 
 
 void Shard::on_mail(Mail mail) {
   counters_.mails_received.add();
-  for (const RoutedMessage& routed : mail.messages) {
-    OutgoingPublish publish(routed.message, now_, scratch_);
-    deliver_matches(publish, *routed.matches, routed.id);
-  }
-  for (SharedDelivery& shared : mail.shared) {
-    OutgoingPublish publish(shared.delivery.message, now_, scratch_);
-    Session* session = find(shared.receiver);
-    if (session != nullptr) {
-      deliver(*session, publish, std::move(shared.delivery));
-    } else if (shared.delivery.group) {
-      // The member left while the message was on its way: another's turn.
-      deliver_shared(publish, shared_.index.shared(shared.delivery.group->name()), shared.receiver);
+  for (RoutedMessage& routed : mail) {
+    if (routed.shared != nullptr) {
+      on_shared_delivery(std::move(*routed.shared));
+    } else {
+      OutgoingPublish publish(std::move(routed.message), now_, scratch_);
+      deliver_matches(publish, *routed.matches, routed.id);
     }
+  }
+}
+
+void Shard::on_shared_delivery(SharedDelivery shared) {
+  OutgoingPublish publish(shared.delivery.message, now_, scratch_);
+  Session* session = find(shared.receiver);
+  if (session != nullptr) {
+    deliver(*session, publish, std::move(shared.delivery));
+  } else if (shared.delivery.group) {
+    // The member left while the message was on its way: another's turn.
+    deliver_shared(publish, shared_.index.shared(shared.delivery.group->name()), shared.receiver);
   }
 }
 
@@ -138,6 +144,8 @@ void Shard::deliver(Session& session, OutgoingPublish& publish, session::Deliver
     return;
   }
   Outbound& out = session.out();
+  // A page of the stored queue may have been quicker than the mail.
+  if (delivery.id != 0 && out.position.passed(delivery.id)) return;
   const bool may_send = online(session) && out.queue.empty() && out.backlog_messages == 0 && out.outgoing.can_send();
   if (may_send && session.connection->output.size() < settings_.max_output_bytes) {
     if (delivery.id != 0) out.position.advance(delivery.id);
@@ -309,8 +317,9 @@ void Shard::on_queue_page(storage::QueuePage page) {
     out.queue_bytes += delivery.message->block_bytes();
     out.queue.push_back(std::move(delivery));
   }
-  // The count is exact only between reads: what was dropped or expired in the store is not in any page.
-  if (!page.more) out.backlog_messages = out.arrived_during_read;
+  // The count is exact only between reads: what was dropped or expired in the store is not in any page, and what came
+  // during the read may be in it.
+  out.backlog_messages = page.more ? std::max<std::uint64_t>(out.backlog_messages, 1) : out.arrived_during_read;
   pump(session);
 }
 

@@ -1,5 +1,7 @@
 #include "broker/shard.h"
 
+#include <algorithm>
+
 #include "wire/encode.h"
 
 namespace petrel::broker {
@@ -18,10 +20,11 @@ Shard::Shard(std::uint32_t index, SharedState& shared, storage::Lane& lane, Shar
       cache_(shared.index, shared.settings.match_cache_topics, shared.settings.match_cache_bytes),
       outbox_(shared.shard_count) {}
 
-Shard::~Shard() = default;
+Shard::~Shard() { refusals_.finish(); }
 
 void Shard::begin_turn(TimeMs now) {
   now_ = now;
+  refusals_.advance(now);
   wheel_.advance(now, [this](TimerNode& node) { on_timer(node); });
   lane_.poll(*this);
 }
@@ -42,7 +45,7 @@ void Shard::end_turn() {
   }
 }
 
-TimeMs Shard::next_deadline() const { return wheel_.next_deadline(); }
+TimeMs Shard::next_deadline() const { return std::min(wheel_.next_deadline(), refusals_.next_report()); }
 
 void Shard::connected(Connection& connection) {
   connection.opened_at = connection.last_received_at = now_;

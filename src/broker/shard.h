@@ -152,6 +152,7 @@ class Shard final : private storage::LaneEvents, private storage::Recovery {
   storage::MessageId store_for_receivers(OutgoingPublish& publish, const topics::MatchList& matches);
   void deliver_matches(OutgoingPublish& publish, const topics::MatchList& matches, storage::MessageId id);
   void deliver_shared(OutgoingPublish& publish, const topics::SharedMatch& match, topics::SubscriberId except);
+  void on_shared_delivery(SharedDelivery shared);
   void deliver(Session& session, OutgoingPublish& publish, session::Delivery delivery);
   void send(Session& session, OutgoingPublish& publish, session::Delivery delivery);
   void send_qos0(Session& session, OutgoingPublish& publish, bool retain,

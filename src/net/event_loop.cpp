@@ -30,13 +30,14 @@ EventLoop::~EventLoop() {
   close(epoll_);
 }
 
-void EventLoop::add(int fd, EventHandler& handler, std::uint32_t events) {
+int EventLoop::add(int fd, EventHandler& handler, std::uint32_t events) {
   epoll_event event{events, {.ptr = &handler}};
-  checked(epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &event), "epoll_ctl");
+  return epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &event) == 0 ? 0 : errno;
 }
 
 void EventLoop::modify(int fd, EventHandler& handler, std::uint32_t events) {
   epoll_event event{events, {.ptr = &handler}};
+  // Of a registered descriptor this cannot fail (epoll_ctl(2)).
   checked(epoll_ctl(epoll_, EPOLL_CTL_MOD, fd, &event), "epoll_ctl");
 }
 

@@ -44,7 +44,8 @@ class EventLoop {
   EventLoop(const EventLoop&) = delete;
   EventLoop& operator=(const EventLoop&) = delete;
 
-  void add(int fd, EventHandler& handler, std::uint32_t events);
+  // 0, or the errno of a system that has no room for another registration.
+  [[nodiscard]] int add(int fd, EventHandler& handler, std::uint32_t events);
   void modify(int fd, EventHandler& handler, std::uint32_t events);
   // Events already fetched for the handler are not delivered any more.
   void remove(int fd, EventHandler& handler);

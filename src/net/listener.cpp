@@ -8,6 +8,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <system_error>
 
 namespace petrel::net {
 
@@ -25,14 +26,18 @@ AddressError cannot_listen(const Address& address, int error) {
 
 }  // namespace
 
-Result<int, AddressError> listen_on(const Address& address, bool shared) {
+Result<int, AddressError> listen_on(const Address& address, Claim claim) {
   const int fd = socket(address.storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd < 0) return cannot_listen(address, errno);
   const int on = 1;
   setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-  if (shared) setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
   if (address.storage.ss_family == AF_INET6) setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
-  if (bind(fd, reinterpret_cast<const sockaddr*>(&address.storage), address.size) < 0 || listen(fd, kBacklog) < 0) {
+  const auto share = [&] { setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on); };
+  // The first is bound without sharing, so that another program on the address is an error and not a partner.
+  if (claim == Claim::kJoin) share();
+  const bool bound = bind(fd, reinterpret_cast<const sockaddr*>(&address.storage), address.size) == 0;
+  if (bound && claim == Claim::kFirst) share();
+  if (!bound || listen(fd, kBacklog) < 0) {
     const AddressError error = cannot_listen(address, errno);
     ::close(fd);
     return error;
@@ -54,13 +59,14 @@ Address peer_address(int fd) {
   return address;
 }
 
-Listener::Listener(EventLoop& loop, int fd, std::function<void(int)> accepted, std::function<void()> exhausted)
+Listener::Listener(EventLoop& loop, int fd, std::function<void(int)> accepted, std::function<void(int)> exhausted)
     : loop_(loop),
       fd_(fd),
       reserve_fd_(open("/dev/null", O_RDONLY | O_CLOEXEC)),
       accepted_(std::move(accepted)),
       exhausted_(std::move(exhausted)) {
-  loop_.add(fd_, *this, EPOLLIN);
+  if (const int error = loop_.add(fd_, *this, EPOLLIN); error != 0)
+    throw std::system_error(error, std::generic_category(), "epoll_ctl");
 }
 
 Listener::~Listener() { close(); }
@@ -82,19 +88,20 @@ void Listener::on_events(std::uint32_t) {
       accepted_(fd);
       continue;
     }
-    if (errno == EMFILE || errno == ENFILE) return pause();
-    // Whoever left again before being accepted is nobody's loss.
-    if (errno != EINTR && errno != ECONNABORTED) return;
+    const int error = errno;
+    if (error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM) return pause(error);
+    if (error == EAGAIN || error == EWOULDBLOCK) return;
+    // Anything else is the trouble of one connection that has left again (accept(2)): nobody's loss.
   }
 }
 
-void Listener::pause() {
+void Listener::pause(int error) {
   if (reserve_fd_ >= 0) {
     ::close(reserve_fd_);
     if (const int fd = accept4(fd_, nullptr, nullptr, SOCK_CLOEXEC); fd >= 0) ::close(fd);
-    reserve_fd_ = open("/dev/null", O_RDONLY | O_CLOEXEC);
   }
-  exhausted_();
+  reserve_fd_ = open("/dev/null", O_RDONLY | O_CLOEXEC);
+  exhausted_(error);
   loop_.modify(fd_, *this, 0);
   resumes_at_ = loop_.now() + kPauseMs;
 }
@@ -102,6 +109,8 @@ void Listener::pause() {
 void Listener::resume_if_due(TimeMs now) {
   if (now < resumes_at_ || fd_ < 0) return;
   resumes_at_ = kNever;
+  // Another thread may have been quicker when the reserve was to be opened again.
+  if (reserve_fd_ < 0) reserve_fd_ = open("/dev/null", O_RDONLY | O_CLOEXEC);
   loop_.modify(fd_, *this, EPOLLIN);
 }
 

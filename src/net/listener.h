@@ -1,6 +1,7 @@
 // A listening socket on an event loop. Accepting is paced: at most kAcceptsPerTurn connections a turn, so that a storm
 // of them does not starve those who are connected already. When descriptors run out, the newest connection is accepted
-// and closed at once, so that its client hears of it, and accepting pauses.
+// and closed at once, so that its client hears of it, and accepting pauses; it pauses too when the system has no memory
+// for another socket.
 //
 // Threads: the loop's. The loop outlives the listener.
 #pragma once
@@ -15,9 +16,11 @@
 
 namespace petrel::net {
 
-// A bound, listening, non-blocking socket. `shared`: several sockets may listen on the address, one for each thread
-// (SO_REUSEPORT); the system spreads connections over them.
-Result<int, AddressError> listen_on(const Address& address, bool shared);
+// A bound, listening, non-blocking socket. Several may listen on one address, one for each thread, and the system
+// spreads connections over them (SO_REUSEPORT): the first claims the address, which fails if anyone else has it, the
+// others join it.
+enum class Claim : std::uint8_t { kFirst, kJoin };
+Result<int, AddressError> listen_on(const Address& address, Claim claim);
 // The address a socket is bound to (the port, if 0 was asked for).
 Address local_address(int fd);
 // The address of the other end.
@@ -28,8 +31,9 @@ class Listener final : public EventHandler {
   static constexpr int kAcceptsPerTurn = 64;
   static constexpr TimeMs kPauseMs = 100;
 
-  // `accepted` takes the descriptor (non-blocking, TCP_NODELAY); `exhausted` is told of running out of descriptors.
-  Listener(EventLoop& loop, int fd, std::function<void(int fd)> accepted, std::function<void()> exhausted);
+  // `accepted` takes the descriptor (non-blocking, TCP_NODELAY); `exhausted` is told the errno that accepting failed
+  // with, each time it pauses.
+  Listener(EventLoop& loop, int fd, std::function<void(int fd)> accepted, std::function<void(int error)> exhausted);
   ~Listener();
   Listener(const Listener&) = delete;
   Listener& operator=(const Listener&) = delete;
@@ -41,14 +45,14 @@ class Listener final : public EventHandler {
   void close();
 
  private:
-  void pause();
+  void pause(int error);
 
   EventLoop& loop_;
   int fd_;
   int reserve_fd_;
   TimeMs resumes_at_ = kNever;
   std::function<void(int)> accepted_;
-  std::function<void()> exhausted_;
+  std::function<void(int)> exhausted_;
 };
 
 }  // namespace petrel::net

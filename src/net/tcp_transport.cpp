@@ -18,9 +18,10 @@ IoResult failed() {
 
 TcpTransport::~TcpTransport() { close(fd_); }
 
-IoResult TcpTransport::read_some(std::span<char> into) {
+IoResult TcpTransport::read_some(std::span<const iovec> into) {
   for (;;) {
-    const ssize_t n = recv(fd_, into.data(), into.size(), 0);
+    const ssize_t n = into.size() == 1 ? recv(fd_, into[0].iov_base, into[0].iov_len, 0)
+                                       : readv(fd_, into.data(), static_cast<int>(into.size()));
     if (n > 0) return {static_cast<std::size_t>(n), IoStatus::kOk, 0};
     if (n == 0) return {0, IoStatus::kEnd, 0};
     if (errno != EINTR) return failed();
@@ -42,5 +43,7 @@ IoResult TcpTransport::write_some(std::span<const iovec> from) {
     if (errno != EINTR) return failed();
   }
 }
+
+void TcpTransport::end_writing() { shutdown(fd_, SHUT_WR); }
 
 }  // namespace petrel::net

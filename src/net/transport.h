@@ -22,8 +22,11 @@ struct IoResult {
 class Transport {
  public:
   virtual ~Transport() = default;
-  virtual IoResult read_some(std::span<char> into) = 0;
+  // Fills the pieces in order. Precondition of both: there is room, or something to write.
+  virtual IoResult read_some(std::span<const iovec> into) = 0;
   virtual IoResult write_some(std::span<const iovec> from) = 0;
+  // Announces that nothing more will be written; reading goes on.
+  virtual void end_writing() = 0;
   virtual int fd() const = 0;
 };
 
@@ -35,8 +38,9 @@ class TcpTransport final : public Transport {
   TcpTransport(const TcpTransport&) = delete;
   TcpTransport& operator=(const TcpTransport&) = delete;
 
-  IoResult read_some(std::span<char> into) override;
+  IoResult read_some(std::span<const iovec> into) override;
   IoResult write_some(std::span<const iovec> from) override;
+  void end_writing() override;
   int fd() const override { return fd_; }
 
  private:

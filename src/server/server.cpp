@@ -1,7 +1,5 @@
 #include "server/server.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 
 #include "net/address.h"
@@ -60,16 +58,11 @@ Result<void, std::string> Server::open_listeners() {
     net::Address address = *parsed;
     auto policy = std::make_unique<broker::ListenerPolicy>();
     policy->allow_anonymous = listener.allow_anonymous.value_or(address.is_loopback());
-    {
-      // Without SO_REUSEPORT first: another broker on the address is an error, not someone to share it with.
-      const auto probe = net::listen_on(address, false);
-      if (!probe.has_value()) return probe.error().what;
-      address = net::local_address(*probe);
-      ::close(*probe);
-    }
     for (auto& shard : shards_) {
-      const auto fd = net::listen_on(address, true);
+      const bool first = shard == shards_.front();
+      const auto fd = net::listen_on(address, first ? net::Claim::kFirst : net::Claim::kJoin);
       if (!fd.has_value()) return fd.error().what;
+      if (first) address = net::local_address(*fd);
       shard->listen(*fd, *policy);
     }
     addresses_.push_back("tcp://" + address.to_string());

@@ -1,7 +1,5 @@
 #include "server/shard_thread.h"
 
-#include <sys/socket.h>
-
 #include <algorithm>
 #include <array>
 #include <cstring>
@@ -31,9 +29,14 @@ std::string Socket::peer_name() const { return net::peer_address(transport->fd()
 
 void Socket::on_events(std::uint32_t events) {
   if (gone) return;
-  if ((events & EPOLLOUT) != 0) owner->flush(*this);
-  if (gone) return;
-  if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0) owner->on_readable(*this);
+  if (blocked_since != 0 && (events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0) owner->flush(*this);
+  if (gone || (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) == 0) return;
+  if (paused || congested) {
+    // Only now, for most pauses end before more input comes.
+    owner->set_interest(*this, owner->wanted_events(*this));
+  } else {
+    owner->on_readable(*this);
+  }
 }
 
 ShardThread::ShardThread(std::uint32_t index, broker::SharedState& shared, storage::Store& store, Log& log)
@@ -61,9 +64,11 @@ Result<void, storage::StoreError> ShardThread::recover(storage::Store& store) {
 void ShardThread::listen(int fd, const broker::ListenerPolicy& policy) {
   listeners_.push_back(std::make_unique<net::Listener>(
       loop_, fd, [this, &policy](int accepted_fd) { accepted(accepted_fd, policy); },
-      [this] {
-        limited_.error("out of descriptors",
-                       {{"reason", "new connections are closed at once; raise the limit of open files (ulimit -n)"}});
+      [this](int error) {
+        const bool files = error == EMFILE || error == ENFILE;
+        limited_.error("new connections are refused",
+                       {{"reason", files ? "out of file descriptors; raise the limit of open files (ulimit -n)"
+                                         : "the system has no memory for another socket"}});
       }));
 }
 
@@ -78,6 +83,7 @@ void ShardThread::shut_down(TimeMs grace_ms) {
 
 void ShardThread::begin_turn(TimeMs now) {
   now_ = now;
+  limited_.advance(now);
   shard_.begin_turn(now);
   for (auto& listener : listeners_) listener->resume_if_due(now);
   if (inbox_full_.load(std::memory_order_acquire)) take_inbox();
@@ -94,10 +100,8 @@ void ShardThread::end_turn() {
     for (Socket* socket : resumed) {
       if (socket->gone || !socket->paused) continue;
       socket->paused = false;
-      if (socket->partial != nullptr) {
-        const std::unique_ptr<std::string> bytes = std::move(socket->partial);
-        feed(*socket, *bytes);
-      }
+      const PartialPacket waiting = std::move(socket->partial);
+      if (!waiting.empty()) feed(*socket, waiting.bytes());
       if (!socket->gone) set_interest(*socket, wanted_events(*socket));
     }
     shard_.end_turn();
@@ -108,8 +112,8 @@ void ShardThread::end_turn() {
 }
 
 TimeMs ShardThread::next_deadline() {
-  TimeMs due = std::min(shard_.next_deadline(), shutdown_deadline_);
-  if (!lingering_.empty()) due = std::min(due, lingering_.front()->close_deadline);
+  TimeMs due = std::min({shard_.next_deadline(), shutdown_deadline_, limited_.next_report()});
+  if (!lingering_.empty()) due = std::min(due, lingering_.front().deadline);
   for (const auto& listener : listeners_) due = std::min(due, listener->resumes_at());
   return congested_.empty() ? due : std::min(due, now_ + 1);
 }
@@ -158,9 +162,9 @@ void ShardThread::take_inbox() {
   }
   for (auto& socket : sockets) {
     Socket& moved = *socket;
-    adopt(std::move(socket));
-    const std::unique_ptr<std::string> bytes = std::move(moved.partial);
-    if (bytes != nullptr) feed(moved, *bytes);
+    if (!adopt(std::move(socket))) continue;
+    const PartialPacket bytes = std::move(moved.partial);
+    feed(moved, bytes.bytes());
   }
 }
 
@@ -172,15 +176,18 @@ bool ShardThread::congested() const {
 
 void ShardThread::pause_for_congestion(Socket& socket) {
   congested_.push_back(&socket);
-  set_interest(socket, wanted_events(socket) & ~static_cast<std::uint32_t>(EPOLLIN));
+  socket.congested = true;
+  set_interest(socket, wanted_events(socket));
 }
 
 void ShardThread::resume_after_congestion() {
   if (congested_.empty() || congested()) return;
   std::vector<Socket*> sockets;
   sockets.swap(congested_);
-  for (Socket* socket : sockets)
-    if (!socket->gone) set_interest(*socket, wanted_events(*socket));
+  for (Socket* socket : sockets) {
+    socket->congested = false;
+    set_interest(*socket, wanted_events(*socket));
+  }
 }
 
 // --- sockets
@@ -191,19 +198,23 @@ void ShardThread::accepted(int fd, const broker::ListenerPolicy& policy) {
   adopt(std::move(socket));
 }
 
-void ShardThread::adopt(std::unique_ptr<Socket> socket) {
+bool ShardThread::adopt(std::unique_ptr<Socket> socket) {
   Socket& added = *socket;
+  if (const int error = loop_.add(added.transport->fd(), added, EPOLLIN); error != 0) {
+    limited_.error("connection refused", {{"address", added.peer_name()}, {"reason", std::strerror(error)}});
+    return false;
+  }
   added.owner = this;
   added.index = static_cast<std::uint32_t>(sockets_.size());
   sockets_.push_back(std::move(socket));
   added.interest = EPOLLIN;
-  loop_.add(added.transport->fd(), added, added.interest);
   shard_.connected(added);
+  return true;
 }
 
 // Takes a socket out of this shard: to destroy it, or to give it to another.
 std::unique_ptr<Socket> ShardThread::give_up(Socket& socket) {
-  loop_.remove(socket.transport->fd(), socket);
+  set_interest(socket, 0);
   std::unique_ptr<Socket> taken = std::move(sockets_[socket.index]);
   if (socket.index + 1 != sockets_.size()) {
     sockets_[socket.index] = std::move(sockets_.back());
@@ -214,7 +225,7 @@ std::unique_ptr<Socket> ShardThread::give_up(Socket& socket) {
   if (socket.flush_requested) forget(dirty_);
   if (!resumed_.empty()) forget(resumed_);
   if (!congested_.empty()) forget(congested_);
-  if (socket.closing) forget(lingering_);
+  if (socket.closing) forget_lingering(socket);
   socket.flush_requested = false;
   return taken;
 }
@@ -232,82 +243,87 @@ void ShardThread::lost(Socket& socket, std::string_view why) {
 }
 
 std::uint32_t ShardThread::wanted_events(const Socket& socket) const {
-  std::uint32_t events = socket.paused || socket.closing ? 0U : static_cast<std::uint32_t>(EPOLLIN);
+  std::uint32_t events = socket.paused || socket.congested || socket.closing ? 0U : static_cast<std::uint32_t>(EPOLLIN);
   if (socket.blocked_since != 0) events |= EPOLLOUT;
   return events;
 }
 
 void ShardThread::set_interest(Socket& socket, std::uint32_t interest) {
   if (socket.interest == interest) return;
-  socket.interest = interest;
-  loop_.modify(socket.transport->fd(), socket, interest);
+  const std::uint32_t before = std::exchange(socket.interest, interest);
+  const int fd = socket.transport->fd();
+  if (interest == 0) {
+    // A hang-up is reported of whatever is registered, turn after turn, until it is read.
+    loop_.remove(fd, socket);
+  } else if (before != 0) {
+    loop_.modify(fd, socket, interest);
+  } else if (const int error = loop_.add(fd, socket, interest); error != 0) {
+    socket.interest = 0;
+    if (socket.closing) return bury(socket);
+    lost(socket, std::strerror(error));
+  }
 }
 
 void ShardThread::on_readable(Socket& socket) {
-  if (socket.closing) {
-    // The peer has hung up on what was still to be sent.
-    char rest[256];
-    const net::IoResult result = socket.transport->read_some(rest);
-    if (result.status == IoStatus::kEnd || result.status == IoStatus::kError) bury(socket);
-    return;
-  }
+  if (socket.closing) return wait_for_end(socket);
   if (congested()) return pause_for_congestion(socket);
+  if (socket.partial.is_large()) return read_rest_of_packet(socket);
   char* const buffer = read_buffer_.get();
-  if (socket.partial != nullptr && socket.partial->capacity() > kReadBufferBytes / 2) {
-    // A large packet on its way is gathered in place.
-    std::string& partial = *socket.partial;
-    const std::size_t have = partial.size();
-    partial.resize(std::max(partial.capacity(), have + kReadBufferBytes / 2));
-    const net::IoResult result = socket.transport->read_some({partial.data() + have, partial.size() - have});
-    partial.resize(have + result.bytes);
-    if (result.status == IoStatus::kEnd) return lost(socket, "closed by peer");
-    if (result.status == IoStatus::kError) return lost(socket, std::strerror(result.error));
-    if (result.bytes == 0) return;
-    const std::unique_ptr<std::string> bytes = std::move(socket.partial);
-    return feed(socket, *bytes);
-  }
-  const std::size_t have = socket.partial == nullptr ? 0 : socket.partial->size();
-  if (have != 0) {
-    std::memcpy(buffer, socket.partial->data(), have);
-    socket.partial.reset();
-  }
-  const net::IoResult result = socket.transport->read_some({buffer + have, kReadBufferBytes - have});
-  switch (result.status) {
-    case IoStatus::kOk:
-      return feed(socket, {buffer, have + result.bytes});
-    case IoStatus::kWouldBlock:
-      return keep_partial(socket, {buffer, have}, 0);
-    case IoStatus::kEnd:
-      return lost(socket, "closed by peer");
-    case IoStatus::kError:
-      return lost(socket, std::strerror(result.error));
-  }
+  const std::size_t have = socket.partial.bytes().size();
+  if (have != 0) std::memcpy(buffer, socket.partial.bytes().data(), have);
+  const iovec room{buffer + have, kReadBufferBytes - have};
+  const net::IoResult result = socket.transport->read_some({&room, 1});
+  if (result.status != IoStatus::kOk) return read_failed(socket, result);
+  socket.partial = {};
+  feed(socket, {buffer, have + result.bytes});
 }
 
-void ShardThread::keep_partial(Socket& socket, BytesView rest, std::size_t needed_bytes) {
-  if (rest.empty()) return;
-  socket.partial = std::make_unique<std::string>();
-  // Room for the whole packet, but no more than twice what has really come: a header promises much.
-  if (needed_bytes > rest.size()) socket.partial->reserve(std::min(needed_bytes, rest.size() * 2 + 64));
-  socket.partial->append(rest);
+// A large packet is under way: what is missing is read to its place, and what follows it into the read buffer.
+void ShardThread::read_rest_of_packet(Socket& socket) {
+  const std::size_t missing = socket.partial.missing_bytes();
+  const std::array<iovec, 2> room = {socket.partial.room(), iovec{read_buffer_.get(), kReadBufferBytes}};
+  const bool whole = room[0].iov_len == missing;
+  const net::IoResult result = socket.transport->read_some({room.data(), whole ? 2U : 1U});
+  if (result.status != IoStatus::kOk) return read_failed(socket, result);
+  const std::size_t gathered = std::min(result.bytes, room[0].iov_len);
+  socket.partial.commit(gathered);
+  if (!socket.partial.complete()) return;
+  const PartialPacket packet = std::move(socket.partial);
+  feed(socket, packet.bytes(), {read_buffer_.get(), result.bytes - gathered});
 }
 
-void ShardThread::feed(Socket& socket, BytesView bytes) {
+void ShardThread::read_failed(Socket& socket, const net::IoResult& result) {
+  if (result.status == IoStatus::kEnd) lost(socket, "closed by peer");
+  if (result.status == IoStatus::kError) lost(socket, std::strerror(result.error));
+}
+
+// All has been said to the peer; what it still sends is of no interest, only that it hangs up.
+void ShardThread::wait_for_end(Socket& socket) {
+  const iovec room{read_buffer_.get(), kReadBufferBytes};
+  const net::IoResult result = socket.transport->read_some({&room, 1});
+  if (result.status == IoStatus::kEnd || result.status == IoStatus::kError) bury(socket);
+}
+
+// `following` comes after `bytes`, which then are one whole packet.
+void ShardThread::feed(Socket& socket, BytesView bytes, BytesView following) {
   using Then = broker::Shard::Received::Then;
   const broker::Shard::Received received = shard_.receive(socket, bytes);
   if (socket.gone) return;
   const BytesView rest = bytes.substr(std::min(received.consumed, bytes.size()));
   switch (received.then) {
     case Then::kContinue:
-      return keep_partial(socket, rest, received.needed_bytes);
+      if (!following.empty()) return feed(socket, following);
+      return socket.partial.append(rest, received.needed_bytes);
     case Then::kPause:
-      keep_partial(socket, rest, 0);
+      socket.partial.append(rest, 0);
+      socket.partial.append(following, 0);
       socket.paused = true;
-      return set_interest(socket, wanted_events(socket));
+      return;
     case Then::kClosed:
       return;
     case Then::kHandOver:
-      socket.partial = std::make_unique<std::string>(bytes);
+      socket.partial.append(bytes, 0);
+      socket.partial.append(following, 0);
       shard_.release(socket);
       return peers_[received.owner]->hand_over(give_up(socket));
   }
@@ -317,9 +333,7 @@ void ShardThread::request_flush(Connection& connection) { dirty_.push_back(&sock
 
 void ShardThread::close(Connection& connection) {
   Socket& socket = socket_of(connection);
-  socket.closing = true;
-  socket.close_deadline = now_ + kLingerMs;
-  lingering_.push_back(&socket);
+  begin_lingering(socket);
   if (!socket.flush_requested) {
     socket.flush_requested = true;
     dirty_.push_back(&socket);
@@ -372,6 +386,7 @@ void ShardThread::flush(Socket& socket) {
       break;
     }
   }
+  if (socket.gone) return;
   if (socket.output.empty()) {
     socket.blocked_since = 0;
     if (socket.closing) return finish_close(socket, had_output);
@@ -387,12 +402,23 @@ void ShardThread::flush(Socket& socket) {
 // never see its last packet: so first the end is announced, and the peer has a moment to close.
 void ShardThread::finish_close(Socket& socket, bool had_output) {
   if (!had_output) return bury(socket);
-  ::shutdown(socket.transport->fd(), SHUT_WR);
+  socket.transport->end_writing();
   set_interest(socket, EPOLLIN);
 }
 
+void ShardThread::begin_lingering(Socket& socket) {
+  socket.closing = true;
+  socket.linger_number = first_lingering_ + lingering_.size();
+  lingering_.push_back({&socket, now_ + kLingerMs});
+}
+
+void ShardThread::forget_lingering(Socket& socket) {
+  lingering_[socket.linger_number - first_lingering_].socket = nullptr;
+  for (; !lingering_.empty() && lingering_.front().socket == nullptr; ++first_lingering_) lingering_.pop_front();
+}
+
 void ShardThread::end_lingering() {
-  while (!lingering_.empty() && lingering_.front()->close_deadline <= now_) bury(*lingering_.front());
+  while (!lingering_.empty() && lingering_.front().deadline <= now_) bury(*lingering_.front().socket);
 }
 
 void ShardThread::progress_shutdown() {

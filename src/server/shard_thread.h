@@ -60,14 +60,18 @@ class ShardThread final : private broker::ShardHost, private net::TurnHooks {
   bool has_work() override;
 
   void accepted(int fd, const broker::ListenerPolicy& policy);
-  void adopt(std::unique_ptr<Socket> socket);
+  bool adopt(std::unique_ptr<Socket> socket);
   std::unique_ptr<Socket> give_up(Socket& socket);
   void on_readable(Socket& socket);
-  void feed(Socket& socket, BytesView bytes);
-  void keep_partial(Socket& socket, BytesView rest, std::size_t needed_bytes);
+  void feed(Socket& socket, BytesView bytes, BytesView following = {});
+  void read_rest_of_packet(Socket& socket);
+  void read_failed(Socket& socket, const net::IoResult& result);
+  void wait_for_end(Socket& socket);
   void flush(Socket& socket);
   void flush_all();
   void finish_close(Socket& socket, bool had_output);
+  void begin_lingering(Socket& socket);
+  void forget_lingering(Socket& socket);
   void end_lingering();
   void set_interest(Socket& socket, std::uint32_t interest);
   std::uint32_t wanted_events(const Socket& socket) const;
@@ -95,8 +99,13 @@ class ShardThread final : private broker::ShardHost, private net::TurnHooks {
   std::vector<Socket*> dirty_;
   std::vector<Socket*> flushing_;
   std::vector<Socket*> resumed_;
-  std::deque<Socket*> lingering_;   // closing, by deadline
-  std::vector<Socket*> congested_;  // not read because another shard is behind
+  struct Lingering {
+    Socket* socket;  // null: gone already
+    TimeMs deadline;
+  };
+  std::deque<Lingering> lingering_;    // closing, by deadline
+  std::uint64_t first_lingering_ = 0;  // number of lingering_.front()
+  std::vector<Socket*> congested_;     // not read because another shard is behind
   std::vector<std::unique_ptr<Socket>> graveyard_;
   std::unique_ptr<char[]> read_buffer_;
   TimeMs now_ = 0;

@@ -11,6 +11,7 @@
 #include "broker/connection.h"
 #include "net/event_loop.h"
 #include "net/transport.h"
+#include "server/partial_packet.h"
 
 namespace petrel::server {
 
@@ -25,13 +26,14 @@ class Socket final : public broker::Connection, public net::EventHandler {
 
   ShardThread* owner = nullptr;
   std::unique_ptr<net::Transport> transport;
-  std::unique_ptr<std::string> partial;  // the beginning of a packet
-  std::uint32_t interest = 0;            // events registered with the loop
-  std::uint32_t index = 0;               // place in the shard's list of sockets
-  bool paused = false;                   // reading waits for Shard::resume
-  bool closing = false;                  // close as soon as the output is sent
-  bool gone = false;                     // destroyed at the end of the turn
-  TimeMs close_deadline = kNever;
+  PartialPacket partial;
+  std::uint64_t linger_number = 0;  // place among the shard's lingering sockets, when closing
+  std::uint32_t interest = 0;       // events registered with the loop; 0: not registered
+  std::uint32_t index = 0;          // place in the shard's list of sockets
+  bool paused = false;              // reading waits for Shard::resume
+  bool congested = false;           // reading waits for another shard
+  bool closing = false;             // close as soon as the output is sent
+  bool gone = false;                // destroyed at the end of the turn
 };
 
 }  // namespace petrel::server

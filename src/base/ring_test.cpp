@@ -1,0 +1,45 @@
+#include "base/ring.h"
+
+#include <gtest/gtest.h>
+
+#include <deque>
+#include <memory>
+#include <random>
+
+namespace petrel {
+namespace {
+
+TEST(Ring, AgreesWithADeque) {
+  for (unsigned seed = 0; seed < 50; ++seed) {
+    std::mt19937 random(seed);
+    Ring<std::unique_ptr<int>> ring;
+    std::deque<int> model;
+    for (int step = 0; step < 3000; ++step) {
+      // Grows and shrinks in turns, so that it wraps, doubles and empties.
+      const bool grow = random() % 100 < ((step / 500) % 2 == 0 ? 60U : 40U);
+      if (grow) {
+        model.push_back(step);
+        EXPECT_EQ(*ring.push_back(std::make_unique<int>(step)), step);
+      } else if (!model.empty()) {
+        ASSERT_EQ(*ring.pop_front(), model.front());
+        model.pop_front();
+      }
+      ASSERT_EQ(ring.size(), model.size());
+      ASSERT_EQ(ring.empty(), model.empty());
+      if (!model.empty()) {
+        const std::size_t at = random() % model.size();
+        ASSERT_EQ(*ring[at], model[at]);
+        ASSERT_EQ(*ring.front(), model.front());
+        ASSERT_EQ(*ring.back(), model.back());
+      }
+    }
+    Ring<std::unique_ptr<int>> moved = std::move(ring);
+    EXPECT_EQ(moved.size(), model.size());
+    EXPECT_TRUE(ring.empty());
+    moved.clear();
+    EXPECT_TRUE(moved.empty());
+  }
+}
+
+}  // namespace
+}  // namespace petrel
