@@ -83,7 +83,7 @@ TEST(TimingWheel, AgreesWithASortedMap) {
       TimerNode& node = *nodes[random() % nodes.size()];
       const auto what = random() % 10;
       if (what < 5) {
-        const TimeMs delay = static_cast<TimeMs>(random() % (TimeMs{1} << (random() % 36)));
+        const TimeMs delay = static_cast<TimeMs>(random() % (std::uint64_t{1} << (random() % 36)));
         wheel.schedule(node, now + delay);
         model[&node] = now + delay;
       } else if (what < 6) {
@@ -92,7 +92,7 @@ TEST(TimingWheel, AgreesWithASortedMap) {
       } else {
         const TimeMs due = wheel.next_deadline();
         for (const auto& [n, deadline] : model) ASSERT_LE(due, std::max(deadline, now) + 2 * TimingWheel::kTickMs);
-        now += static_cast<TimeMs>(random() % (TimeMs{1} << (random() % 19)));
+        now += static_cast<TimeMs>(random() % (std::uint64_t{1} << (random() % 19)));
         wheel.advance(now, [&](TimerNode& n) {
           ASSERT_TRUE(model.contains(&n));
           ASSERT_LE(model[&n], now);

@@ -4,9 +4,7 @@
 
 namespace petrel::broker {
 
-using session::Outgoing;
 using wire::PacketType;
-using wire::ProtocolVersion;
 
 bool Shard::handle_acknowledgement(Connection& connection, const wire::Frame& frame) {
   const auto ack = wire::decode_ack(connection.version, frame.type, frame.body);

@@ -132,24 +132,7 @@ Shard::Received Shard::accept(Connection& connection, const Connect& connect, st
   apply_connect(connection, *session, connect);
   counters_.connections_opened.add();
 
-  wire::Connack connack;
-  connack.session_present = present;
-  if (connect.version == ProtocolVersion::kV5) {
-    if (connect.session_expiry_interval_s.value_or(0) != session->expiry_interval_s)
-      connack.session_expiry_interval_s = session->expiry_interval_s;
-    connack.receive_maximum = settings_.receive_maximum;
-    connack.maximum_packet_size_bytes = settings_.max_packet_bytes;
-    connack.topic_alias_maximum = settings_.topic_alias_maximum;
-    if (connect.client_id.empty()) connack.assigned_client_identifier = session->client_id;
-    if (connect.keep_alive_s != connection.keep_alive_s) connack.server_keep_alive_s = connection.keep_alive_s;
-  }
-  std::string response_information;
-  if (connect.version == ProtocolVersion::kV5 && connect.request_response_information) {
-    response_information = "response/" + session->client_id;
-    connack.response_information = response_information;
-  }
-  std::string bytes(wire::encoded_size(connect.version, connack), '\0');
-  wire::encode(connect.version, connack, bytes.data());
+  std::string bytes = connack_for(connection, connect, present);
   if (log_.enabled(LogLevel::kDebug))
     log_.debug("client connected", {{"client", session->client_id},
                                     {"address", connection.peer_name()},
@@ -165,6 +148,30 @@ Shard::Received Shard::accept(Connection& connection, const Connect& connect, st
     result.then = Received::Then::kPause;
   }
   return result;
+}
+
+// What was agreed, as the client is to be told.
+std::string Shard::connack_for(const Connection& connection, const Connect& connect, bool session_present) const {
+  const Session& session = *connection.session;
+  wire::Connack connack;
+  connack.session_present = session_present;
+  if (connect.version == ProtocolVersion::kV5) {
+    if (connect.session_expiry_interval_s.value_or(0) != session.expiry_interval_s)
+      connack.session_expiry_interval_s = session.expiry_interval_s;
+    connack.receive_maximum = settings_.receive_maximum;
+    connack.maximum_packet_size_bytes = settings_.max_packet_bytes;
+    connack.topic_alias_maximum = settings_.topic_alias_maximum;
+    if (connect.client_id.empty()) connack.assigned_client_identifier = session.client_id;
+    if (connect.keep_alive_s != connection.keep_alive_s) connack.server_keep_alive_s = connection.keep_alive_s;
+  }
+  std::string response_information;
+  if (connect.version == ProtocolVersion::kV5 && connect.request_response_information) {
+    response_information = "response/" + session.client_id;
+    connack.response_information = response_information;
+  }
+  std::string bytes(wire::encoded_size(connect.version, connack), '\0');
+  wire::encode(connect.version, connack, bytes.data());
+  return bytes;
 }
 
 Session& Shard::create_session(std::string_view client_id) {

@@ -128,8 +128,8 @@ void Shard::end_session(Session& session) {
     backlog = out.backlog_messages > 0;
     position = std::move(out.position);
     // What was sent with QoS 2 stays with the client it was sent to [MQTT-4.8.2-5]; the rest goes to another member.
-    out.outgoing.abandon([&](session::Delivery delivery) {
-      if (delivery.qos == wire::Qos::k1) hand_on(session, std::move(delivery));
+    out.outgoing.abandon([&](const session::Delivery& delivery) {
+      if (delivery.qos == wire::Qos::k1) hand_on(session, delivery);
     });
     while (!out.queue.empty()) hand_on(session, out.queue.pop_front());
   }

@@ -7,7 +7,6 @@
 namespace petrel::broker {
 
 using wire::PacketType;
-using wire::ProtocolVersion;
 using wire::Qos;
 
 void Shard::handle_publish(Connection& connection, const wire::Frame& frame) {

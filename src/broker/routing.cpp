@@ -335,7 +335,7 @@ session::Delivery Shard::to_delivery(storage::QueueEntry entry) {
   return delivery;
 }
 
-void Shard::hand_on(Session& leaving, session::Delivery delivery) {
+void Shard::hand_on(const Session& leaving, const session::Delivery& delivery) {
   if (!delivery.group || delivery.message.get() == nullptr || delivery.message->expired(now_)) return;
   OutgoingPublish publish(delivery.message, now_, scratch_);
   deliver_shared(publish, shared_.index.shared(delivery.group->name()), leaving.id);

@@ -115,6 +115,7 @@ class Shard final : private storage::LaneEvents, private storage::Recovery {
   void refuse(Connection& connection, wire::ProtocolVersion version, Reason reason, std::string_view client_id,
               std::string_view why);
   std::string assign_client_id();
+  std::string connack_for(const Connection& connection, const wire::Connect& connect, bool session_present) const;
   Session& create_session(std::string_view client_id);
   void apply_connect(Connection& connection, Session& session, const wire::Connect& connect);
   void open(Session& session, const std::string& connack);
@@ -159,7 +160,7 @@ class Shard final : private storage::LaneEvents, private storage::Recovery {
                  const topics::EncodedIdentifiers* identifiers);
   void mail_to_others(OutgoingPublish& publish, const Ref<const topics::MatchList>& found, storage::MessageId id);
   void wait_in_queue(Session& session, session::Delivery delivery);
-  void hand_on(Session& leaving, session::Delivery delivery);
+  void hand_on(const Session& leaving, const session::Delivery& delivery);
   void depart(storage::SessionId stored, topics::SubscriberId id, storage::QueuePosition position);
   void on_departing_page(storage::QueuePage page);
   session::Delivery to_delivery(storage::QueueEntry entry);

@@ -116,7 +116,7 @@ std::vector<std::string> take_properties(std::vector<std::string> arguments, std
 
 std::optional<std::string> complete(ClientOptions& options) {
   if (!options.url.empty()) {
-    if (const auto mistake = read_url(options)) return mistake;
+    if (auto mistake = read_url(options)) return mistake;
   }
   const auto version = version_of(options.version);
   if (!version) return fmt::format("-V {}: write mqttv31, mqttv311 or mqttv5", options.version);

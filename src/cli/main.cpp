@@ -1,6 +1,8 @@
 // petrel: one program, many commands. This file says which there are and what their flags are called; each command has
 // a file of its own.
 #include <CLI/CLI.hpp>
+#include <cstdio>
+#include <exception>
 
 #include "cli/pub_sub.h"
 #include "cli/serve_command.h"
@@ -40,9 +42,7 @@ CLI::App* add_serve(CLI::App& app, ServeOptions& options) {
   return serve;
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
+int run(int argc, char** argv) {
   CLI::App app("petrel: real-time messaging that keeps working on a weak internet", "petrel");
   app.set_version_flag("--version", petrel::cli::version_text());
   app.require_subcommand(1);
@@ -67,4 +67,15 @@ int main(int argc, char** argv) {
   }
   if (serve->parsed()) return petrel::cli::serve(serve_options);
   return petrel::cli::check_config_file(config_path);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return run(argc, argv);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "petrel: %s\n", error.what());
+    return 2;
+  }
 }

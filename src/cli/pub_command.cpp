@@ -38,7 +38,7 @@ int fail(const ClientOptions& options, int code, std::string_view what) {
 std::string read_all(std::istream& in) { return {std::istreambuf_iterator<char>(in), {}}; }
 
 std::optional<std::string> check(PubOptions& options) {
-  if (const auto mistake = complete(options)) return mistake;
+  if (auto mistake = complete(options)) return mistake;
   if (options.topics.size() != 1) return "one topic only";
   if (!topics::is_valid_name(options.topics[0]))
     return fmt::format("\"{}\" is not a topic name to publish to", options.topics[0]);

@@ -34,8 +34,7 @@ int fail(const ClientOptions& options, int code, std::string_view what) {
 }
 
 std::optional<std::string> check(SubOptions& options) {
-  if (options.topics.empty() && options.url.empty() && !options.unsubscribe.empty()) options.topics = {};
-  if (const auto mistake = complete(options)) return mistake;
+  if (auto mistake = complete(options)) return mistake;
   for (const auto* list : {&options.topics, &options.unsubscribe, &options.filter_out})
     for (const std::string& filter : *list)
       if (!topics::is_valid_filter(filter)) return fmt::format("\"{}\" is not a topic filter", filter);

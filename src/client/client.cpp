@@ -19,7 +19,6 @@
 namespace petrel::client {
 
 using wire::PacketType;
-using wire::ProtocolVersion;
 using wire::Qos;
 using wire::ReasonCode;
 

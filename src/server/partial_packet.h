@@ -50,7 +50,7 @@ class PartialPacket {
   void commit(std::size_t bytes) { block_->size += bytes; }
 
  private:
-  static constexpr std::size_t kFirstBytes = 64 * 1024;
+  static constexpr std::size_t kFirstBytes = 65'536;
   static constexpr std::size_t kGrowth = 4;
 
   struct Block {

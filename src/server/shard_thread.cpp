@@ -13,7 +13,7 @@ using net::IoStatus;
 
 namespace {
 
-constexpr std::size_t kReadBufferBytes = 256 * 1024;
+constexpr std::size_t kReadBufferBytes = 262'144;
 // A peer this many messages behind makes its senders wait: their publishers are not read meanwhile.
 constexpr std::size_t kMailBacklogLimit = 50'000;
 constexpr std::size_t kPiecesPerWrite = 64;
@@ -40,9 +40,7 @@ void Socket::on_events(std::uint32_t events) {
 }
 
 ShardThread::ShardThread(std::uint32_t index, broker::SharedState& shared, storage::Store& store, Log& log)
-    : index_(index),
-      log_(log),
-      limited_(log),
+    : limited_(log),
       lane_(store.open_lane(index,
                             [this] {
                               store_ready_.store(true, std::memory_order_seq_cst);

@@ -85,8 +85,6 @@ class ShardThread final : private broker::ShardHost, private net::TurnHooks {
   void resume_after_congestion();
   void progress_shutdown();
 
-  const std::uint32_t index_;
-  Log& log_;
   LogLimiter limited_;
   SystemRandom random_;
   net::EventLoop loop_;

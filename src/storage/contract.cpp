@@ -24,6 +24,7 @@ Enqueue enqueue(SessionId session, MessageId message, std::string_view payload =
 
 std::vector<MessageId> ids(const QueuePage& page) {
   std::vector<MessageId> found;
+  found.reserve(page.entries.size());
   for (const QueueEntry& entry : page.entries) found.push_back(entry.id);
   return found;
 }
@@ -31,7 +32,7 @@ std::vector<MessageId> ids(const QueuePage& page) {
 // What a store recovers, as lines.
 struct Recovered final : Recovery {
   std::vector<std::string> lines;
-  void add(std::string kind, std::uint64_t session, std::string what) {
+  void add(const std::string& kind, std::uint64_t session, const std::string& what) {
     lines.push_back(kind + " " + std::to_string(session) + " " + what);
   }
   void on_session(const SessionRecord& r) override {

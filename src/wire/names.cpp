@@ -6,96 +6,67 @@
 
 namespace petrel::wire {
 
+namespace {
+
+using enum ReasonCode;
+
+struct Named {
+  ReasonCode code;
+  std::string_view name;
+};
+
+// Table 2-6.
+constexpr std::array kNames = {
+    Named{kSuccess, "success"},
+    Named{kGrantedQos1, "granted QoS 1"},
+    Named{kGrantedQos2, "granted QoS 2"},
+    Named{kDisconnectWithWillMessage, "disconnect with will message"},
+    Named{kNoMatchingSubscribers, "no matching subscribers"},
+    Named{kNoSubscriptionExisted, "no subscription existed"},
+    Named{kContinueAuthentication, "continue authentication"},
+    Named{kReAuthenticate, "re-authenticate"},
+    Named{kUnspecifiedError, "unspecified error"},
+    Named{kMalformedPacket, "malformed packet"},
+    Named{kProtocolError, "protocol error"},
+    Named{kImplementationSpecificError, "implementation specific error"},
+    Named{kUnsupportedProtocolVersion, "unsupported protocol version"},
+    Named{kClientIdentifierNotValid, "client identifier not valid"},
+    Named{kBadUserNameOrPassword, "bad user name or password"},
+    Named{kNotAuthorized, "not authorized"},
+    Named{kServerUnavailable, "server unavailable"},
+    Named{kServerBusy, "server busy"},
+    Named{kBanned, "banned"},
+    Named{kServerShuttingDown, "server shutting down"},
+    Named{kBadAuthenticationMethod, "bad authentication method"},
+    Named{kKeepAliveTimeout, "keep alive timeout"},
+    Named{kSessionTakenOver, "session taken over"},
+    Named{kTopicFilterInvalid, "topic filter invalid"},
+    Named{kTopicNameInvalid, "topic name invalid"},
+    Named{kPacketIdentifierInUse, "packet identifier in use"},
+    Named{kPacketIdentifierNotFound, "packet identifier not found"},
+    Named{kReceiveMaximumExceeded, "receive maximum exceeded"},
+    Named{kTopicAliasInvalid, "topic alias invalid"},
+    Named{kPacketTooLarge, "packet too large"},
+    Named{kMessageRateTooHigh, "message rate too high"},
+    Named{kQuotaExceeded, "quota exceeded"},
+    Named{kAdministrativeAction, "administrative action"},
+    Named{kPayloadFormatInvalid, "payload format invalid"},
+    Named{kRetainNotSupported, "retain not supported"},
+    Named{kQosNotSupported, "QoS not supported"},
+    Named{kUseAnotherServer, "use another server"},
+    Named{kServerMoved, "server moved"},
+    Named{kSharedSubscriptionsNotSupported, "shared subscriptions not supported"},
+    Named{kConnectionRateExceeded, "connection rate exceeded"},
+    Named{kMaximumConnectTime, "maximum connect time"},
+    Named{kSubscriptionIdentifiersNotSupported, "subscription identifiers not supported"},
+    Named{kWildcardSubscriptionsNotSupported, "wildcard subscriptions not supported"},
+};
+
+}  // namespace
+
 std::string_view name(ReasonCode code) {
-  using enum ReasonCode;
-  switch (code) {
-    case kSuccess:
-      return "success";
-    case kGrantedQos1:
-      return "granted QoS 1";
-    case kGrantedQos2:
-      return "granted QoS 2";
-    case kDisconnectWithWillMessage:
-      return "disconnect with will message";
-    case kNoMatchingSubscribers:
-      return "no matching subscribers";
-    case kNoSubscriptionExisted:
-      return "no subscription existed";
-    case kContinueAuthentication:
-      return "continue authentication";
-    case kReAuthenticate:
-      return "re-authenticate";
-    case kUnspecifiedError:
-      return "unspecified error";
-    case kMalformedPacket:
-      return "malformed packet";
-    case kProtocolError:
-      return "protocol error";
-    case kImplementationSpecificError:
-      return "implementation specific error";
-    case kUnsupportedProtocolVersion:
-      return "unsupported protocol version";
-    case kClientIdentifierNotValid:
-      return "client identifier not valid";
-    case kBadUserNameOrPassword:
-      return "bad user name or password";
-    case kNotAuthorized:
-      return "not authorized";
-    case kServerUnavailable:
-      return "server unavailable";
-    case kServerBusy:
-      return "server busy";
-    case kBanned:
-      return "banned";
-    case kServerShuttingDown:
-      return "server shutting down";
-    case kBadAuthenticationMethod:
-      return "bad authentication method";
-    case kKeepAliveTimeout:
-      return "keep alive timeout";
-    case kSessionTakenOver:
-      return "session taken over";
-    case kTopicFilterInvalid:
-      return "topic filter invalid";
-    case kTopicNameInvalid:
-      return "topic name invalid";
-    case kPacketIdentifierInUse:
-      return "packet identifier in use";
-    case kPacketIdentifierNotFound:
-      return "packet identifier not found";
-    case kReceiveMaximumExceeded:
-      return "receive maximum exceeded";
-    case kTopicAliasInvalid:
-      return "topic alias invalid";
-    case kPacketTooLarge:
-      return "packet too large";
-    case kMessageRateTooHigh:
-      return "message rate too high";
-    case kQuotaExceeded:
-      return "quota exceeded";
-    case kAdministrativeAction:
-      return "administrative action";
-    case kPayloadFormatInvalid:
-      return "payload format invalid";
-    case kRetainNotSupported:
-      return "retain not supported";
-    case kQosNotSupported:
-      return "QoS not supported";
-    case kUseAnotherServer:
-      return "use another server";
-    case kServerMoved:
-      return "server moved";
-    case kSharedSubscriptionsNotSupported:
-      return "shared subscriptions not supported";
-    case kConnectionRateExceeded:
-      return "connection rate exceeded";
-    case kMaximumConnectTime:
-      return "maximum connect time";
-    case kSubscriptionIdentifiersNotSupported:
-      return "subscription identifiers not supported";
-    case kWildcardSubscriptionsNotSupported:
-      return "wildcard subscriptions not supported";
-  }
+  for (const Named& named : kNames)
+    if (named.code == code) return named.name;
   return "reserved";
 }
 

@@ -120,7 +120,7 @@ void append_text(std::string& out, PropertyId id, std::string_view text) {
 
 const PropertyInfo* find_property(std::uint32_t id) {
   if (id >= kById.size() || kById[id] < 0) return nullptr;
-  return &kProperties[static_cast<std::size_t>(kById[id])];
+  return &kProperties[static_cast<std::uint8_t>(kById[id])];
 }
 
 void for_each_user_property(BytesView encoded, void (*see)(void*, std::string_view, std::string_view), void* context) {

@@ -3,12 +3,14 @@
 Each test runs with every pairing of the two publishers and the two subscribers; what is expected is the same for all.
 """
 
+import re
 import subprocess
 import time
 
 import pytest
 
 import programs
+from broker_process import ROOT
 from programs import Subscriber, publish, run_subscriber
 
 PAIRS = [("mosquitto", "mosquitto"), ("petrel", "mosquitto"), ("mosquitto", "petrel"), ("petrel", "petrel")]
@@ -187,3 +189,26 @@ def test_nobody_listens(broker, kind):
 def test_help(command):
     done = subprocess.run([programs.binary(), *command, "--help"], capture_output=True, text=True, timeout=10, check=False)
     assert done.returncode == 0 and "petrel" in done.stdout.lower() and not done.stderr
+
+
+FLAG = re.compile(r"(?<![\w-])(--?[A-Za-z][\w-]*)")
+
+
+def flags_of_help():
+    found = set()
+    for command in ["serve", "pub", "sub", "check-config"]:
+        done = subprocess.run([programs.binary(), command, "--help"], capture_output=True, text=True, timeout=10, check=True)
+        for line in done.stdout.splitlines():
+            if re.match(r"  +-|-D, ", line):
+                found |= set(FLAG.findall(re.split(r"\s{2,}", line.strip())[0]))
+    return found
+
+
+@pytest.mark.petrel_only
+def test_manual_page_names_exactly_the_flags_there_are():
+    page = (ROOT / "packaging" / "man" / "petrel.1").read_text().replace("\\-", "-")
+    described = set()
+    for entry in re.findall(r"^\.TP\n\.BR? (.*)$", page, re.MULTILINE):
+        described |= set(FLAG.findall(entry))
+    assert described - flags_of_help() == set(), "described, but there is no such flag"
+    assert flags_of_help() - described == set(), "not described"
