@@ -50,18 +50,16 @@ void Shard::on_committed(storage::BatchNumber number) {
   }
 }
 
-// Nobody has been promised anything yet: whoever waits for this batch is told to go, and may come again.
-void Shard::on_commit_failed(storage::BatchNumber number, const storage::StoreError& error) {
-  refusals_.error("store failed", {{"reason", error.what}});
-  while (!waiting_.empty() && waiting_.front().number <= number) {
-    const std::vector<Held> held = std::move(waiting_.front().held);
-    waiting_.pop_front();
-    for (const Held& one : held) {
-      Session* session = find(one.session);
-      if (session != nullptr && session->connection != nullptr && session->connection_number == one.connection_number)
-        fail(*session->connection, Reason::kImplementationSpecificError, "the server could not store what this needs");
-    }
-  }
+void Shard::on_trouble(const storage::StoreError& error) {
+  if (!trouble_)
+    log_.error("the store takes no changes",
+               {{"shard", index_}, {"reason", error.what}, {"effect", "what needs storage is refused until it does"}});
+  trouble_ = error.full ? Reason::kQuotaExceeded : Reason::kImplementationSpecificError;
+}
+
+void Shard::on_trouble_over() {
+  if (trouble_) log_.warning("the store takes changes again", {{"shard", index_}});
+  trouble_.reset();
 }
 
 void Shard::release_held(std::vector<Held>& held) {

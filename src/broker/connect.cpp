@@ -102,6 +102,8 @@ Shard::Received Shard::accept(Connection& connection, const Connect& connect, st
   if (shutting_down_) return refused(Reason::kServerShuttingDown, "server is shutting down");
   if (connect.authentication_method)
     return refused(Reason::kBadAuthenticationMethod, "no enhanced authentication method is configured");
+  if (trouble_ && (!connect.clean_start || connect.session_expiry_interval_s.value_or(0) != 0))
+    return refused(Reason::kServerUnavailable, "the store takes no changes, and a session that lasts needs it");
   if (connection.policy != nullptr && !connection.policy->allow_anonymous)
     return refused(Reason::kNotAuthorized, "this listener does not admit anonymous clients");
   if (connect.will && (connect.will->topic.size() > settings_.max_topic_bytes ||

@@ -82,18 +82,17 @@ void Shard::leave(Connection& connection, bool publish_will) {
 void Shard::finish_session(Session& session) {
   if (session.expiry_interval_s == 0) return end_session(session);
   store_session(session, false, now_);
-  auto absence = std::make_unique<Absence>(session);
-  if (session.expiry_interval_s != kSessionNeverExpires)
-    absence->expires_at = now_ + TimeMs{session.expiry_interval_s} * 1000;
-  if (session.will != nullptr) {
-    if (session.will->record.delay_interval_s == 0) {
-      this->publish_will(session);
-    } else {
-      absence->will_at = now_ + TimeMs{session.will->record.delay_interval_s} * 1000;
-    }
-  }
-  session.absence = std::move(absence);
+  become_absent(session, now_);
   check_absence(*session.absence);
+}
+
+// What is due after the client has left: its will, and the end of the session.
+void Shard::become_absent(Session& session, TimeMs left_at) {
+  session.absence = std::make_unique<Absence>(session);
+  if (session.expiry_interval_s != kSessionNeverExpires)
+    session.absence->expires_at = left_at + TimeMs{session.expiry_interval_s} * 1000;
+  if (session.will != nullptr)
+    session.absence->will_at = left_at + TimeMs{session.will->record.delay_interval_s} * 1000;
 }
 
 void Shard::publish_will(Session& session) {

@@ -1,4 +1,6 @@
 // PUBLISH from a client (MQTT 5.0, 3.3).
+#include <algorithm>
+
 #include "broker/shard.h"
 #include "broker/write_packet.h"
 #include "topics/topic.h"
@@ -56,8 +58,13 @@ bool Shard::take_publish(Connection& connection, const wire::Publish& publish, s
   // Names under $SYS are the broker's own to publish (4.7.2).
   const bool forbidden =
       topic.starts_with('$') && (topic.starts_with("$SYS/") || topic == "$SYS" || topic.starts_with("$share/"));
+  const bool unstorable = trouble_ && !forbidden && needs_store(session, publish, topic);
+  if (unstorable && publish.qos != Qos::k0 && connection.version != wire::ProtocolVersion::kV5) {
+    fail(connection, *trouble_, "the store takes no changes, and the message needs it");
+    return false;
+  }
   bool matched = true;
-  if (!forbidden) {
+  if (!forbidden && !unstorable) {
     std::string collected;
     BytesView properties = publish.forwarded_properties;
     if (publish.forwarded_properties_scattered) {
@@ -76,19 +83,32 @@ bool Shard::take_publish(Connection& connection, const wire::Publish& publish, s
     matched = route(outgoing);
   }
   if (publish.qos == Qos::k0) return true;
-  const Reason reason =
-      forbidden ? Reason::kNotAuthorized : (matched ? Reason::kSuccess : Reason::kNoMatchingSubscribers);
+  Reason reason = matched ? Reason::kSuccess : Reason::kNoMatchingSubscribers;
+  if (forbidden) reason = Reason::kNotAuthorized;
+  if (unstorable) reason = *trouble_;
   if (publish.qos == Qos::k1) {
     hold_ack(session, PacketType::kPuback, publish.packet_id, reason);
     return true;
   }
-  if (forbidden) {
+  if (wire::is_error(reason)) {
     session.incoming.release(publish.packet_id);
   } else if (session.stored != 0) {
     change(storage::PutIncoming{session.stored, publish.packet_id});
   }
   hold_ack(session, PacketType::kPubrec, publish.packet_id, reason);
   return true;
+}
+
+// Whether taking the message changes anything in the store.
+bool Shard::needs_store(const Session& session, const wire::Publish& publish, std::string_view topic) {
+  if (publish.retain || (publish.qos == Qos::k2 && session.stored != 0)) return true;
+  if (publish.qos == Qos::k0) return false;
+  const topics::MatchList& matches = *cache_.match(topic);
+  // A shared subscription's turn is only known when it comes: those are refused all.
+  return !matches.shared.empty() ||
+         std::any_of(matches.entries.begin(), matches.entries.end(), [&](const topics::MatchEntry& entry) {
+           return entry.qos != 0 && shared_.directory.find(entry.subscriber) != 0;
+         });
 }
 
 void Shard::keep_retained(OutgoingPublish& publish) {

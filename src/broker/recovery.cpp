@@ -1,16 +1,43 @@
 // What a shard takes back from the store when the broker starts: its own sessions, and (shard 0) the retained messages.
+#include <algorithm>
+
 #include "broker/shard.h"
 #include "wire/property.h"
 
 namespace petrel::broker {
 
+namespace {
+
+// Packet identifiers are given out in sequence and go round: the oldest is the one after the widest gap.
+void sort_from_oldest(std::vector<Shard::RecoveredExchange>& exchanges) {
+  const auto by_id = [](const auto& a, const auto& b) { return a.packet_id < b.packet_id; };
+  std::sort(exchanges.begin(), exchanges.end(), by_id);
+  std::size_t oldest = 0;
+  int widest = exchanges.front().packet_id + 65535 - exchanges.back().packet_id;
+  for (std::size_t i = 1; i < exchanges.size(); ++i) {
+    const int gap = exchanges[i].packet_id - exchanges[i - 1].packet_id;
+    if (gap > widest) widest = gap, oldest = i;
+  }
+  std::rotate(exchanges.begin(), exchanges.begin() + static_cast<std::ptrdiff_t>(oldest), exchanges.end());
+}
+
+}  // namespace
+
 Result<void, storage::StoreError> Shard::recover(storage::Store& store, TimeMs now) {
   now_ = now;
   wheel_.advance(now, [](TimerNode&) {});
   if (const auto done = store.recover(*this); !done.has_value()) return done.error();
-  std::vector<Session*> sessions;
-  for (const auto& [stored, session] : by_stored_id_) sessions.push_back(session);
-  for (Session* session : sessions) finish_session(*session);
+  for (auto& [session, recovered] : recovered_) {
+    if (!recovered.exchanges.empty()) {
+      sort_from_oldest(recovered.exchanges);
+      for (RecoveredExchange& exchange : recovered.exchanges)
+        session->out().outgoing.restore(exchange.packet_id, exchange.state, std::move(exchange.delivery));
+    }
+    become_absent(*session, recovered.left_at);
+    // What is overdue happens in the first turn, when all shards know their sessions.
+    if (const TimeMs due = session->absence->due(); due != kNever) wheel_.schedule(*session->absence, due);
+  }
+  recovered_ = {};
   return {};
 }
 
@@ -21,6 +48,8 @@ void Shard::on_session(const storage::SessionRecord& record) {
   session.expiry_interval_s = record.session_expiry_interval_s;
   by_stored_id_.emplace(record.id, &session);
   shared_.directory.set(session.id, record.id);
+  // Who was connected when the broker ended is absent from now on.
+  recovered_[&session].left_at = record.connected ? now_ : record.disconnected_at;
 }
 
 void Shard::on_subscription(storage::SessionId stored, const storage::SubscriptionRecord& record) {
@@ -44,10 +73,23 @@ void Shard::on_queue(storage::SessionId stored, std::uint64_t messages) {
     it->second->out().backlog_messages = messages;
 }
 
-void Shard::on_outgoing(storage::SessionId stored, const storage::OutgoingRecord& record) {
+void Shard::on_outgoing(storage::SessionId stored, const storage::OutgoingRecord& record,
+                        const storage::QueueEntry* entry) {
   const auto it = by_stored_id_.find(stored);
-  if (it == by_stored_id_.end() || !record.released) return;
-  it->second->out().outgoing.restore(record.packet_id, session::Outgoing::State::kAwaitsPubcomp, {});
+  if (it == by_stored_id_.end()) return;
+  std::vector<RecoveredExchange>& exchanges = recovered_[it->second].exchanges;
+  if (record.released) {
+    session::Delivery released;
+    released.qos = wire::Qos::k2;
+    exchanges.push_back({record.packet_id, session::Outgoing::State::kAwaitsPubcomp, std::move(released)});
+  } else if (entry != nullptr) {
+    // Sent with this packet identifier, perhaps: it must never be sent with another one. The queue still has it, and
+    // will be read past it.
+    session::Delivery sent = to_delivery(*entry);
+    sent.dup = true;
+    it->second->out().restored.push_back(sent.id);
+    exchanges.push_back({record.packet_id, session::Outgoing::State::kAwaitsPubrec, std::move(sent)});
+  }
 }
 
 void Shard::on_incoming(storage::SessionId stored, wire::PacketId packet_id) {

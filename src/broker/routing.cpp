@@ -313,6 +313,7 @@ void Shard::on_queue_page(storage::QueuePage page) {
   for (storage::QueueEntry& entry : page.entries) {
     out.position.advance(entry.id);
     if (out.backlog_messages > 0) --out.backlog_messages;
+    if (std::erase(out.restored, entry.id) > 0) continue;
     session::Delivery delivery = to_delivery(std::move(entry));
     out.queue_bytes += delivery.message->block_bytes();
     out.queue.push_back(std::move(delivery));

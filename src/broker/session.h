@@ -2,6 +2,7 @@
 // (MQTT 5.0, 4.1). Owned by one shard, chosen by the client identifier. Rarely used parts are allocated on first use.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -48,6 +49,7 @@ struct Outbound {
   std::uint64_t backlog_messages = 0;
   std::uint64_t read_request = 0;  // under way; 0: none
   std::uint64_t arrived_during_read = 0;
+  std::vector<storage::MessageId> restored;  // in the stored queue, but under way since before the broker started
   Ring<RetainedReplay> replays;
 };
 
@@ -57,6 +59,7 @@ struct Absence : ShardTimer {
   Session* session;
   TimeMs will_at = kNever;
   TimeMs expires_at = kNever;
+  TimeMs due() const { return std::min(will_at, expires_at); }
 };
 
 struct Session {

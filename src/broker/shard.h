@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -99,6 +100,13 @@ class Shard final : private storage::LaneEvents, private storage::Recovery {
   // Publishes on the broker's own behalf ($SYS, embedding).
   void publish(const wire::Message::Parts& parts);
 
+  // An outgoing QoS 2 exchange as the store remembers it.
+  struct RecoveredExchange {
+    wire::PacketId packet_id;
+    session::Outgoing::State state;
+    session::Delivery delivery;
+  };
+
   const Counters& counters() const { return counters_; }
   std::size_t session_count() const { return by_client_id_.size(); }
 
@@ -123,6 +131,7 @@ class Shard final : private storage::LaneEvents, private storage::Recovery {
   // publish.cpp
   void handle_publish(Connection& connection, const wire::Frame& frame);
   bool take_publish(Connection& connection, const wire::Publish& publish, std::string_view topic, TimeMs expires_at);
+  bool needs_store(const Session& session, const wire::Publish& publish, std::string_view topic);
   void keep_retained(OutgoingPublish& publish);
 
   // acknowledge.cpp
@@ -146,6 +155,7 @@ class Shard final : private storage::LaneEvents, private storage::Recovery {
   void end_session(Session& session);
   void publish_will(Session& session);
   void finish_session(Session& session);
+  void become_absent(Session& session, TimeMs left_at);
   void store_session(const Session& session, bool connected, TimeMs disconnected_at);
 
   // routing.cpp
@@ -188,7 +198,8 @@ class Shard final : private storage::LaneEvents, private storage::Recovery {
   void submit();
   void change(storage::Change change) { batch_.changes.push_back(std::move(change)); }
   void on_committed(storage::BatchNumber number) override;
-  void on_commit_failed(storage::BatchNumber number, const storage::StoreError& error) override;
+  void on_trouble(const storage::StoreError& error) override;
+  void on_trouble_over() override;
   void on_queue_page(storage::QueuePage page) override;
 
   // timers.cpp
@@ -201,7 +212,8 @@ class Shard final : private storage::LaneEvents, private storage::Recovery {
   void on_session(const storage::SessionRecord& record) override;
   void on_subscription(storage::SessionId session, const storage::SubscriptionRecord& record) override;
   void on_queue(storage::SessionId session, std::uint64_t messages) override;
-  void on_outgoing(storage::SessionId session, const storage::OutgoingRecord& record) override;
+  void on_outgoing(storage::SessionId session, const storage::OutgoingRecord& record,
+                   const storage::QueueEntry* entry) override;
   void on_incoming(storage::SessionId session, wire::PacketId packet_id) override;
   void on_retained(Ref<const wire::Message> message) override;
   void on_will(storage::SessionId session, const storage::WillRecord& will) override;
@@ -259,6 +271,7 @@ class Shard final : private storage::LaneEvents, private storage::Recovery {
     std::vector<Held> held;
   };
   std::deque<HeldBatch> waiting_;  // submitted, not committed
+  std::optional<Reason> trouble_;  // the store takes no changes: what is answered to those who need it
   std::uint64_t last_counter_ = 0;
   std::uint64_t last_read_request_ = 0;
   boost::unordered_flat_map<storage::SessionId, Session*> by_stored_id_;
@@ -270,6 +283,11 @@ class Shard final : private storage::LaneEvents, private storage::Recovery {
   };
   boost::unordered_flat_map<std::uint64_t, Departing> departing_;
   std::vector<Held> spare_held_;  // keeps its capacity from turn to turn
+  struct Recovered {
+    TimeMs left_at = 0;
+    std::vector<RecoveredExchange> exchanges;
+  };
+  boost::unordered_flat_map<Session*, Recovered> recovered_;  // while recovering
   bool shutting_down_ = false;
 };
 

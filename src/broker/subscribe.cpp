@@ -48,6 +48,7 @@ wire::ReasonCode Shard::subscribe(Session& session, const wire::Subscription& su
     return reason;
   };
   if (!topics::is_valid_filter(filter)) return refused(Reason::kTopicFilterInvalid, "not a valid topic filter");
+  if (trouble_ && session.stored != 0) return refused(*trouble_, "the store takes no changes");
   if (filter.size() > settings_.max_topic_bytes || topics::level_count(filter) > settings_.max_topic_levels)
     return refused(Reason::kTopicFilterInvalid, "longer or deeper than the limits allow");
   if (settings_.max_subscriptions_per_client != 0 &&
@@ -97,6 +98,7 @@ wire::ReasonCode Shard::unsubscribe(Session& session, std::string_view filter) {
   const auto it = std::find_if(session.subscriptions.begin(), session.subscriptions.end(),
                                [&](const SessionSubscription& s) { return s.node == node; });
   if (it == session.subscriptions.end()) return Reason::kNoSubscriptionExisted;
+  if (trouble_ && session.stored != 0) return *trouble_;
   shared_.index.unsubscribe(filter, session.id);
   *it = std::move(session.subscriptions.back());
   session.subscriptions.pop_back();

@@ -69,7 +69,7 @@ void Shard::check_absence(Absence& absence) {
     absence.will_at = kNever;
     publish_will(session);
   }
-  if (const TimeMs due = std::min(absence.will_at, absence.expires_at); due != kNever) wheel_.schedule(absence, due);
+  if (absence.due() != kNever) wheel_.schedule(absence, absence.due());
 }
 
 }  // namespace petrel::broker

@@ -44,8 +44,9 @@ struct Recovered final : Recovery {
     add("subscription", s, r.filter + " " + std::to_string(r.identifier));
   }
   void on_queue(SessionId s, std::uint64_t messages) override { add("queue", s, std::to_string(messages)); }
-  void on_outgoing(SessionId s, const OutgoingRecord& r) override {
-    add("outgoing", s, std::to_string(r.packet_id) + (r.released ? " released" : " sent"));
+  void on_outgoing(SessionId s, const OutgoingRecord& r, const QueueEntry* entry) override {
+    const std::string payload = entry == nullptr ? "" : " " + std::string(entry->message->payload());
+    add("outgoing", s, std::to_string(r.packet_id) + (r.released ? " released" : " sent") + payload);
   }
   void on_incoming(SessionId s, wire::PacketId p) override { add("incoming", s, std::to_string(p)); }
   void on_retained(Ref<const wire::Message> m) override {
@@ -108,11 +109,6 @@ QueuePage ContractLane::read(SessionId session, QueuePosition position, std::siz
   const std::uint64_t number = request(session, std::move(position), limit, limit_bytes);
   settle();
   return pages[number];
-}
-
-void ContractLane::on_commit_failed(BatchNumber number, const StoreError& error) {
-  ADD_FAILURE() << "batch " << number << ": " << error.what;
-  committed.push_back(number);
 }
 
 void StoreContract::SetUp() { place_ = GetParam().make(); }
@@ -228,6 +224,19 @@ TEST_P(StoreContract, EverythingSurvivesAReopen) {
   EXPECT_EQ(recovered(store()).front(), "session 1 client 1 60 connected");
   ContractLane lane(store(), 0);
   EXPECT_THAT(ids(lane.read(1)), ElementsAre(id(1)));
+}
+
+TEST_P(StoreContract, AnExchangeThatIsNotReleasedComesBackWithItsMessage) {
+  {
+    ContractLane lane(store(), 0);
+    lane.commit({put_session(1), enqueue(1, id(1), "one"), enqueue(1, id(2), "two"), enqueue(1, id(3), "three"),
+                 PutOutgoing{1, {5, id(2), false}}, PutOutgoing{1, {6, id(3), false}}, Acknowledge{1, id(3)},
+                 PutOutgoing{1, {7, id(1), false}}, Acknowledge{1, id(1)}, PutOutgoing{1, {7, id(1), true}}});
+  }
+  place_->reopen();
+  EXPECT_THAT(recovered(store()),
+              testing::UnorderedElementsAre("session 1 client 1 60 connected", "queue 1 1", "outgoing 1 5 sent two",
+                                            "outgoing 1 6 sent", "outgoing 1 7 released"));
 }
 
 TEST_P(StoreContract, ErasesOneByOne) {

@@ -43,7 +43,8 @@ class ContractLane final : public LaneEvents {
                  std::size_t limit_bytes = 1U << 20);
 
   void on_committed(BatchNumber number) override { committed.push_back(number); }
-  void on_commit_failed(BatchNumber number, const StoreError& error) override;
+  void on_trouble(const StoreError& error) override { ADD_FAILURE() << error.what; }
+  void on_trouble_over() override {}
   void on_queue_page(QueuePage page) override { pages[page.request] = std::move(page); }
 
   std::vector<BatchNumber> committed;

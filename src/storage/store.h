@@ -1,7 +1,9 @@
 // What petrel keeps so that an acknowledged message is never lost: sessions, subscriptions, queued messages, QoS 2
 // state, retained messages and wills. The broker collects the changes of one turn of a shard in a Batch, submits it to
 // the shard's Lane, and holds back every acknowledgement that rests on it until the lane reports it committed. Commits
-// are asynchronous: a memory store may report them at once, a disk after its group commit.
+// are asynchronous: a memory store may report them at once, a disk after its group commit. A batch never fails: while
+// the disk takes nothing it waits, and is tried again, so that what is stored is always the past of what the broker
+// knows.
 //
 // Order: batches of one lane are committed in the order of submission; a batch is atomic. A read sees every batch that
 // was submitted, by any lane, before the read was. Hence a shard submits its batch before it posts mail about it.
@@ -67,7 +69,8 @@ struct QueueEntry {
   std::string shared_group;  // "$share/..." it came through, usually empty
 };
 
-// Outgoing QoS 2 exchange that has passed PUBLISH: packet id and whether PUBREC has come.
+// Outgoing QoS 2 exchange that has passed PUBLISH: packet id and whether PUBREC has come. Until then its message is in
+// the session's queue.
 struct OutgoingRecord {
   wire::PacketId packet_id = 0;
   MessageId message = 0;
@@ -146,9 +149,10 @@ struct Batch {
   std::vector<Change> changes;
 };
 
-// Why a commit or a read failed. The batch has had no effect.
+// What is wrong with the store, in words for an operator.
 struct StoreError {
   std::string what;
+  bool full = false;  // no room, rather than a fault
 };
 
 // Where a queue's reader stands: everything up to and including `seen[lane]` has been read. Short vectors mean 0.
@@ -173,7 +177,9 @@ struct QueuePage {
 class LaneEvents {
  public:
   virtual void on_committed(BatchNumber number) = 0;
-  virtual void on_commit_failed(BatchNumber number, const StoreError& error) = 0;
+  // Commits do not get through at present. Whoever needs no storage can still be served; others are to be refused.
+  virtual void on_trouble(const StoreError& error) = 0;
+  virtual void on_trouble_over() = 0;
   virtual void on_queue_page(QueuePage page) = 0;
 
  protected:
@@ -198,7 +204,8 @@ class Recovery {
   virtual void on_session(const SessionRecord& record) = 0;
   virtual void on_subscription(SessionId session, const SubscriptionRecord& record) = 0;
   virtual void on_queue(SessionId session, std::uint64_t messages) = 0;
-  virtual void on_outgoing(SessionId session, const OutgoingRecord& record) = 0;
+  // `entry`: the message of an exchange that is not released, null if the queue does not have it (any more).
+  virtual void on_outgoing(SessionId session, const OutgoingRecord& record, const QueueEntry* entry) = 0;
   virtual void on_incoming(SessionId session, wire::PacketId packet_id) = 0;
   virtual void on_retained(Ref<const wire::Message> message) = 0;
   virtual void on_will(SessionId session, const WillRecord& will) = 0;

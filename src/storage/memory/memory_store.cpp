@@ -106,7 +106,10 @@ Result<void, StoreError> MemoryStore::recover(Recovery& recovery) {
     recovery.on_session(session.record);
     for (const auto& [filter, record] : session.subscriptions) recovery.on_subscription(id, record);
     recovery.on_queue(id, session.queue.size());
-    for (const auto& [packet, record] : session.outgoing) recovery.on_outgoing(id, record);
+    for (const auto& [packet, record] : session.outgoing) {
+      const std::optional<QueueEntry> entry = record.released ? std::nullopt : session.queue.find_entry(record.message);
+      recovery.on_outgoing(id, record, entry ? &*entry : nullptr);
+    }
     for (wire::PacketId packet : session.incoming) recovery.on_incoming(id, packet);
     if (session.will) recovery.on_will(id, *session.will);
   }

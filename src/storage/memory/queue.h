@@ -57,13 +57,14 @@ class MemoryQueue {
         return;
       }
       bytes += slot.message->block_bytes();
-      QueueEntry entry{slot.id, slot.message, {}, slot.qos, slot.retain, {}};
-      if (slot.rare) {
-        entry.identifiers = slot.rare->identifiers;
-        entry.shared_group = slot.rare->shared_group;
-      }
-      page.entries.push_back(std::move(entry));
+      page.entries.push_back(entry_of(slot));
     }
+  }
+
+  std::optional<QueueEntry> find_entry(MessageId id) const {
+    for (const Slot& slot : entries_)
+      if (slot.id == id && slot.message) return entry_of(slot);
+    return std::nullopt;
   }
 
  private:
@@ -77,6 +78,14 @@ class MemoryQueue {
     wire::Qos qos;
     bool retain;
   };
+  static QueueEntry entry_of(const Slot& slot) {
+    QueueEntry entry{slot.id, slot.message, {}, slot.qos, slot.retain, {}};
+    if (slot.rare) {
+      entry.identifiers = slot.rare->identifiers;
+      entry.shared_group = slot.rare->shared_group;
+    }
+    return entry;
+  }
   std::deque<Slot>::iterator find(MessageId id) {
     return std::lower_bound(entries_.begin(), entries_.end(), id,
                             [](const Slot& slot, MessageId wanted) { return slot.id < wanted; });
