@@ -1,0 +1,184 @@
+#include "storage/rocksdb/database.h"
+
+#include <fmt/format.h>
+#include <rocksdb/cache.h>
+#include <rocksdb/db.h>
+#include <rocksdb/table.h>
+#include <rocksdb/write_batch.h>
+
+#include "storage/rocksdb/filters.h"
+
+namespace petrel::storage::rocks {
+namespace {
+
+constexpr std::size_t kMiB = std::size_t{1} << 20;
+constexpr std::size_t kCacheBytes = 32 * kMiB;
+constexpr std::size_t kMemtableBytes = 16 * kMiB;  // of queue and bodies; state and retained have a quarter
+constexpr std::size_t kAllMemtableBytes = 64 * kMiB;
+constexpr std::size_t kLogBytes = 64 * kMiB;  // replayed after a crash: some tenths of a second
+constexpr const char* kColumnNames[] = {"default", "state", "queue", "bodies", "retained"};
+
+rocksdb::DBOptions database_options(rocksdb::Env* env) {
+  rocksdb::DBOptions options;
+  if (env != nullptr) options.env = env;
+  options.create_if_missing = true;
+  options.create_missing_column_families = true;
+  options.max_total_wal_size = kLogBytes;
+  options.db_write_buffer_size = kAllMemtableBytes;
+  options.max_background_jobs = 2;
+  options.max_open_files = 512;
+  options.keep_log_file_num = 2;
+  options.max_log_file_size = kMiB;
+  options.info_log_level = rocksdb::WARN_LEVEL;
+  options.stats_dump_period_sec = 0;
+  options.stats_persist_period_sec = 0;
+  options.bytes_per_sync = kMiB;
+  // One thread writes.
+  options.allow_concurrent_memtable_write = false;
+  options.enable_write_thread_adaptive_yield = false;
+  // After a power failure the log ends where it was last whole; what comes behind it was promised to nobody.
+  options.wal_recovery_mode = rocksdb::WALRecoveryMode::kPointInTimeRecovery;
+  options.avoid_flush_during_recovery = true;
+  // A failed write is taken up again by the store itself, which must know.
+  options.max_bgerror_resume_count = 0;
+  return options;
+}
+
+rocksdb::ColumnFamilyOptions column_options(Database::Column column, Database& database,
+                                            const std::shared_ptr<rocksdb::Cache>& cache) {
+  rocksdb::ColumnFamilyOptions options;
+  rocksdb::BlockBasedTableOptions table;
+  table.block_cache = cache;
+  table.block_size = 16 * 1024;
+  table.cache_index_and_filter_blocks = true;
+  table.format_version = 5;
+  options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
+  options.compression = rocksdb::kLZ4Compression;
+  const bool large = column == Database::kQueue || column == Database::kBodies;
+  options.write_buffer_size = large ? kMemtableBytes : kMemtableBytes / 4;
+  options.max_write_buffer_number = 3;
+  options.arena_block_size = 64 * 1024;
+  options.level_compaction_dynamic_level_bytes = true;
+  options.target_file_size_base = 32 * kMiB;
+  options.max_bytes_for_level_base = 128 * kMiB;
+  if (column == Database::kQueue) options.compaction_filter_factory = queue_filter(database);
+  if (column == Database::kBodies) options.compaction_filter_factory = body_filter(database);
+  return options;
+}
+
+StoreError plain(std::string text) { return {std::move(text)}; }
+
+}  // namespace
+
+Database::Database(std::string path, SessionTable& table, rocksdb::Env* env)
+    : path_(std::move(path)), table_(table), env_(env) {}
+
+Database::~Database() { close(); }
+
+StoreError Database::error(const rocksdb::Status& status) const {
+  const std::string text = status.ToString();
+  if (status.IsNoSpace() || text.find("No space left") != std::string::npos ||
+      text.find("Disk quota exceeded") != std::string::npos)
+    return plain(
+        fmt::format("the disk of {} is full: free some space; petrel goes on by itself then ({})", path_, text));
+  if (status.IsCorruption())
+    return plain(
+        fmt::format("the store {} is damaged: run \"petrel store check\" on its directory, and restore it from "
+                    "a backup or begin with an empty one ({})",
+                    path_, text));
+  if (text.find("Permission denied") != std::string::npos)
+    return plain(fmt::format("{} is not writable for the user petrel runs as ({})", path_, text));
+  if (text.find("Read-only file system") != std::string::npos)
+    return plain(fmt::format("{} is on a read-only file system: mount it writable ({})", path_, text));
+  if (text.find("While lock file") != std::string::npos)
+    return plain(fmt::format("the store {} is in use by another process: stop that one ({})", path_, text));
+  return plain(fmt::format("the store {}: {}", path_, text));
+}
+
+Result<void, StoreError> Database::open() {
+  close();
+  interrupted_ = false;
+  const auto cache = rocksdb::NewLRUCache(kCacheBytes);
+  std::vector<rocksdb::ColumnFamilyDescriptor> descriptors;
+  for (std::size_t i = 0; i < kColumns; ++i)
+    descriptors.emplace_back(kColumnNames[i], column_options(static_cast<Column>(i), *this, cache));
+  rocksdb::DB* opened = nullptr;
+  const rocksdb::Status status = rocksdb::DB::Open(database_options(env_), path_, descriptors, &columns_, &opened);
+  if (!status.ok()) {
+    columns_.clear();
+    return error(status);
+  }
+  db_.reset(opened);
+  return {};
+}
+
+void Database::close() {
+  if (db_ == nullptr) return;
+  for (rocksdb::ColumnFamilyHandle* handle : columns_) db_->DestroyColumnFamilyHandle(handle).PermitUncheckedError();
+  columns_.clear();
+  db_->Close().PermitUncheckedError();
+  db_.reset();
+}
+
+Result<void, StoreError> Database::write(rocksdb::WriteBatch& batch, bool sync) {
+  rocksdb::WriteOptions options;
+  options.sync = sync;
+  if (const rocksdb::Status status = db_->Write(options, &batch); !status.ok()) return error(status);
+  return {};
+}
+
+Result<void, StoreError> Database::sync() {
+  if (const rocksdb::Status status = db_->SyncWAL(); !status.ok()) return error(status);
+  return {};
+}
+
+Result<void, StoreError> Database::resume() {
+  if (const rocksdb::Status status = db_->Resume(); !status.ok()) return error(status);
+  return {};
+}
+
+void Database::flush() {
+  rocksdb::FlushOptions options;
+  db_->Flush(options, columns_).PermitUncheckedError();
+}
+
+Result<void, StoreError> Database::compact(Column column) {
+  rocksdb::CompactRangeOptions options;
+  options.exclusive_manual_compaction = false;
+  options.bottommost_level_compaction = rocksdb::BottommostLevelCompaction::kForceOptimized;
+  options.canceled = &interrupted_;
+  if (const rocksdb::Status status = db_->CompactRange(options, columns_[column], nullptr, nullptr); !status.ok())
+    return error(status);
+  return {};
+}
+
+void Database::interrupt_compaction() { interrupted_ = true; }
+
+std::uint64_t Database::file_bytes(Column column) const {
+  std::uint64_t bytes = 0;
+  db_->GetIntProperty(columns_[column], rocksdb::DB::Properties::kLiveSstFilesSize, &bytes);
+  return bytes;
+}
+
+Result<void, StoreError> Database::verify() {
+  if (const rocksdb::Status status = db_->VerifyChecksum(); !status.ok()) return error(status);
+  return {};
+}
+
+std::unique_ptr<rocksdb::Iterator> Database::iterate(Column column, bool keep_in_cache) const {
+  rocksdb::ReadOptions options;
+  options.fill_cache = keep_in_cache;
+  return std::unique_ptr<rocksdb::Iterator>(db_->NewIterator(options, columns_[column]));
+}
+
+void Database::set_live_bodies(std::shared_ptr<const LiveBodies> live) {
+  const std::lock_guard lock(live_mutex_);
+  live_bodies_ = std::move(live);
+}
+
+std::shared_ptr<const LiveBodies> Database::live_bodies() const {
+  const std::lock_guard lock(live_mutex_);
+  return live_bodies_;
+}
+
+}  // namespace petrel::storage::rocks

@@ -1,0 +1,72 @@
+#include "storage/rocksdb/queue_scan.h"
+
+#include <rocksdb/db.h>
+
+#include "storage/rocksdb/database.h"
+
+namespace petrel::storage::rocks {
+namespace {
+
+std::string_view view(const rocksdb::Slice& slice) { return {slice.data(), slice.size()}; }
+
+// Null: missing or damaged; `failed` tells a reading error from that.
+Ref<const wire::Message> read_body(Database& database, MessageId id, rocksdb::PinnableSlice& bytes,
+                                   std::optional<StoreError>& failed) {
+  bytes.Reset();
+  const rocksdb::Status status =
+      database.db().Get(rocksdb::ReadOptions(), database.column(Database::kBodies), body_key(id), &bytes);
+  if (status.ok()) return decode_message(view(bytes));
+  if (!status.IsNotFound()) failed = database.error(status);
+  return nullptr;
+}
+
+}  // namespace
+
+Result<QueueScan, StoreError> scan_queue(Database& database, rocksdb::Iterator& iterator, SessionId session,
+                                         const QueueState& queue, MessageId to, std::size_t most) {
+  QueueScan scan;
+  for (iterator.Seek(queue_key(session, queue.start())); iterator.Valid(); iterator.Next()) {
+    const auto key = decode_queue_key(view(iterator.key()));
+    if (!key || key->session != session) break;
+    if (key->message > to && scan.waiting.size() > most) return scan;
+    scan.scanned = key->message;
+    if (!queue.is_acknowledged(key->message)) scan.waiting.push_back(key->message);
+  }
+  if (!iterator.status().ok()) return database.error(iterator.status());
+  scan.whole = true;
+  return scan;
+}
+
+QueuePage read_page(Database& database, const PageRequest& request, std::size_t& unreadable) {
+  QueuePage page;
+  page.session = request.session;
+  page.request = request.request;
+  const auto queue = database.table().queue_of(request.session);
+  if (!queue || (queue->complete() && queue->waiting().empty())) return page;
+  const auto iterator = database.iterate(Database::kQueue, true);
+  rocksdb::PinnableSlice bytes;
+  std::size_t taken_bytes = 0;
+  for (iterator->Seek(queue_key(request.session, queue->start())); iterator->Valid(); iterator->Next()) {
+    const auto key = decode_queue_key(view(iterator->key()));
+    if (!key || key->session != request.session) break;
+    if (request.position.passed(key->message) || queue->is_acknowledged(key->message)) continue;
+    if (!page.entries.empty() && (page.entries.size() >= request.limit || taken_bytes >= request.limit_bytes)) {
+      page.more = true;
+      return page;
+    }
+    QueueEntry entry;
+    entry.id = key->message;
+    entry.message = read_body(database, key->message, bytes, page.error);
+    if (page.error) return page;
+    if (!entry.message || !decode_entry(view(iterator->value()), entry)) {
+      ++unreadable;
+      continue;
+    }
+    taken_bytes += entry.message->block_bytes();
+    page.entries.push_back(std::move(entry));
+  }
+  if (!iterator->status().ok()) page.error = database.error(iterator->status());
+  return page;
+}
+
+}  // namespace petrel::storage::rocks

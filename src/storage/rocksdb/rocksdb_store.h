@@ -1,0 +1,146 @@
+// The durable store in one directory, on RocksDB. Lanes hand their batches to one writer thread, which makes one write
+// of all that wait (group_writer.h); a reader thread reads pages of queues; a third sees to it that the log reaches the
+// disk; a fourth removes what nobody needs.
+//
+// What is lost, and when: nothing when the process is killed, whatever `sync` says: a batch is with the system before
+// it is reported committed. When the machine loses power: nothing with kAlways; with kInterval at most the last
+// sync_interval_ms; with kOs what the system has not written, on Linux about half a minute.
+//
+// When a write fails, the batches of its group fail, and those that follow, until a write succeeds again: the store
+// tries, at most once in retry_ms, when it is given something to write.
+//
+// Threads: see store.h. Lifetime: the store outlives its lanes; a lane's end waits until its batches are committed or
+// have failed. The log and the Env outlive the store.
+#pragma once
+
+#include <chrono>
+#include <condition_variable>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <variant>
+#include <vector>
+
+#include "base/log.h"
+#include "storage/rocksdb/directory.h"
+#include "storage/rocksdb/queue_scan.h"
+#include "storage/store.h"
+
+namespace rocksdb {
+class Env;
+}
+
+namespace petrel::storage {
+
+enum class Sync : std::uint8_t { kAlways, kInterval, kOs };
+
+struct RocksStoreOptions {
+  std::string directory;
+  Sync sync = Sync::kInterval;
+  TimeMs sync_interval_ms = 1000;
+  TimeMs retry_ms = 1000;
+  TimeMs collect_interval_ms = 10'000;             // how often to look whether files have grown
+  std::uint64_t collect_bytes = 64 * 1024 * 1024;  // files smaller than this are left alone
+  Log* log = nullptr;
+  rocksdb::Env* env = nullptr;  // the system's
+};
+
+class RocksStore final : public Store {
+ public:
+  static Result<std::unique_ptr<RocksStore>, StoreError> open(RocksStoreOptions options);
+  ~RocksStore() override;
+  RocksStore(const RocksStore&) = delete;
+  RocksStore& operator=(const RocksStore&) = delete;
+
+  std::string_view name() const override { return "rocksdb"; }
+  Result<void, StoreError> recover(Recovery& recovery) override;
+  MessageId last_message_id() const override;
+  SessionId last_session_id() const override;
+  std::unique_ptr<Lane> open_lane(std::uint32_t lane, std::function<void()> wake) override;
+
+  struct Counts {
+    std::uint64_t groups = 0;         // of batches
+    std::uint64_t writes = 0;         // groups that had something to write
+    std::uint64_t entries = 0;        // queue entries written
+    std::uint64_t elided = 0;         // queue entries acknowledged before they were written, and so never written
+    std::uint64_t bodies = 0;         // messages written
+    std::uint64_t log_bytes = 0;      // given to RocksDB to write
+    std::uint64_t rescans = 0;        // reads to find how far a long queue is acknowledged
+    std::uint64_t failed_groups = 0;  // not written
+    std::uint64_t unreadable = 0;     // queue entries whose message was missing or damaged
+    std::uint64_t collections = 0;    // of messages that nobody needs
+  };
+  Counts counts() const;
+
+  // For tests and tools: what is in memory to files; what nobody needs off the disk, now.
+  void flush();
+  [[nodiscard]] Result<void, StoreError> collect();
+  std::uint64_t file_bytes() const;  // of queues and messages
+
+ private:
+  struct LaneCore;
+  class RocksLane;
+  struct Item {
+    LaneCore* lane;
+    std::variant<Batch, rocks::PageRequest> what;
+  };
+  struct Parts;  // what needs RocksDB's headers
+
+  explicit RocksStore(RocksStoreOptions options, rocks::Directory directory);
+  Result<void, StoreError> start();
+  void submit(Item item);
+  void write_loop();
+  void write_items(std::vector<Item>& items);
+  void commit_group(const std::vector<Item*>& group);
+  Result<void, StoreError> commit(const std::vector<Item*>& group);
+  Result<void, StoreError> repair();
+  void finish(const std::vector<Item*>& group, const Result<void, StoreError>& result);
+  void read_loop();
+  void sync_loop();
+  void collect_loop();
+  bool pause(TimeMs time_ms);  // false: the store is closing
+  template <class Change>
+  void count(Change change);
+
+  const RocksStoreOptions options_;
+  rocks::Directory directory_;
+  std::unique_ptr<Parts> parts_;
+
+  std::mutex writer_mutex_;
+  std::condition_variable writer_wake_;
+  std::vector<Item> waiting_;
+  bool closing_ = false;
+
+  std::mutex reader_mutex_;
+  std::condition_variable reader_wake_;
+  std::deque<Item> reads_;
+  bool reads_end_ = false;
+
+  std::mutex pause_mutex_;
+  std::condition_variable pause_wake_;
+  bool pauses_end_ = false;
+
+  std::atomic<bool> unsynced_{false};
+  mutable std::mutex counts_mutex_;
+  Counts counts_;
+
+  // The writer's.
+  std::optional<StoreError> failure_;
+  std::chrono::steady_clock::time_point retry_at_;
+  bool resumed_ = false;
+
+  MessageId last_message_ = 0;
+  SessionId last_session_ = 0;
+  std::vector<std::thread> threads_;  // the writer is the first
+};
+
+// "petrel store check": reads everything in a store that no process uses. Lines for people, and whether all is well.
+struct StoreCheck {
+  bool sound = false;
+  std::vector<std::string> lines;
+};
+StoreCheck check_store(const std::string& directory);
+
+}  // namespace petrel::storage
