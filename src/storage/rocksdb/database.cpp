@@ -16,6 +16,7 @@ constexpr std::size_t kCacheBytes = 32 * kMiB;
 constexpr std::size_t kMemtableBytes = 16 * kMiB;  // of queue and bodies; state and retained have a quarter
 constexpr std::size_t kAllMemtableBytes = 64 * kMiB;
 constexpr std::size_t kLogBytes = 64 * kMiB;  // replayed after a crash: some tenths of a second
+constexpr std::size_t kProbeBytes = 64 * 1024;
 constexpr const char* kColumnNames[] = {"default", "state", "queue", "bodies", "retained"};
 
 rocksdb::DBOptions database_options(rocksdb::Env* env) {
@@ -134,6 +135,16 @@ Result<void, StoreError> Database::sync() {
 
 Result<void, StoreError> Database::resume() {
   if (const rocksdb::Status status = db_->Resume(); !status.ok()) return error(status);
+  return {};
+}
+
+Result<void, StoreError> Database::probe() {
+  rocksdb::Env* env = env_ != nullptr ? env_ : rocksdb::Env::Default();
+  const std::string name = path_ + "/PROBE";
+  const std::string bytes(kProbeBytes, '\0');
+  const rocksdb::Status status = rocksdb::WriteStringToFile(env, bytes, name, true);
+  env->DeleteFile(name).PermitUncheckedError();
+  if (!status.ok()) return error(status);
   return {};
 }
 

@@ -71,6 +71,8 @@ class Database {
   [[nodiscard]] Result<void, StoreError> sync();
   // After a failed write: what is in memory goes to new files, if the disk lets it.
   [[nodiscard]] Result<void, StoreError> resume();
+  // Whether a small file can be written where the database is.
+  [[nodiscard]] Result<void, StoreError> probe();
   void flush();
   // Rewrites a whole column; filters see every record.
   [[nodiscard]] Result<void, StoreError> compact(Column column);

@@ -221,13 +221,15 @@ Result<void, StoreError> RocksStore::commit(const std::vector<Item*>& group) {
   return done;
 }
 
-// RocksDB refuses writes once one has failed. First it is asked to go on; where it cannot, it is opened again.
+// RocksDB refuses writes once one has failed. First it is asked to go on; where it cannot, it is opened again, but not
+// before the disk takes writes: until then it stays open for reading.
 Result<void, StoreError> RocksStore::repair() {
   rocks::Database& database = parts_->database;
   if (!std::exchange(resumed_, true) && database.is_open()) {
     const std::shared_lock use(database.use);
     if (database.resume().has_value()) return {};
   }
+  if (auto probed = database.probe(); !probed.has_value()) return probed;
   resumed_ = false;
   database.interrupt_compaction();
   const std::unique_lock use(database.use);
