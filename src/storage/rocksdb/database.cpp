@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <rocksdb/cache.h>
 #include <rocksdb/db.h>
+#include <rocksdb/slice_transform.h>
 #include <rocksdb/table.h>
 #include <rocksdb/write_batch.h>
 
@@ -18,6 +19,18 @@ constexpr std::size_t kAllMemtableBytes = 64 * kMiB;
 constexpr std::size_t kLogBytes = 64 * kMiB;  // replayed after a crash: some tenths of a second
 constexpr std::size_t kProbeBytes = 64 * 1024;
 constexpr const char* kColumnNames[] = {"default", "state", "queue", "bodies", "retained"};
+
+// A session's entries come in the order of their keys: RocksDB remembers where the last of each session went.
+class SessionPrefix final : public rocksdb::SliceTransform {
+ public:
+  const char* Name() const override { return "petrel.session"; }
+  rocksdb::Slice Transform(const rocksdb::Slice& key) const override {
+    return {key.data(), 1 + static_cast<std::size_t>(key[0])};
+  }
+  bool InDomain(const rocksdb::Slice& key) const override {
+    return !key.empty() && static_cast<std::size_t>(key[0]) < key.size();
+  }
+};
 
 rocksdb::DBOptions database_options(rocksdb::Env* env) {
   rocksdb::DBOptions options;
@@ -62,7 +75,10 @@ rocksdb::ColumnFamilyOptions column_options(Database::Column column, Database& d
   options.level_compaction_dynamic_level_bytes = true;
   options.target_file_size_base = 32 * kMiB;
   options.max_bytes_for_level_base = 128 * kMiB;
-  if (column == Database::kQueue) options.compaction_filter_factory = queue_filter(database);
+  if (column == Database::kQueue) {
+    options.compaction_filter_factory = queue_filter(database);
+    options.memtable_insert_with_hint_prefix_extractor = std::make_shared<SessionPrefix>();
+  }
   if (column == Database::kBodies) options.compaction_filter_factory = body_filter(database);
   return options;
 }
