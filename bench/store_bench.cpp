@@ -71,7 +71,8 @@ class BenchLane final : public LaneEvents {
     }
   }
   void on_committed(BatchNumber number) override { committed_ = number; }
-  void on_commit_failed(BatchNumber, const StoreError& error) override { throw std::runtime_error(error.what); }
+  void on_trouble(const StoreError& error) override { throw std::runtime_error(error.what); }
+  void on_trouble_over() override {}
   void on_queue_page(QueuePage) override {}
 
  private:

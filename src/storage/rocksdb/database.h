@@ -13,6 +13,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <shared_mutex>
 #include <string>
@@ -53,12 +54,18 @@ struct LiveBodies {
   LiveSet set;
 };
 
+// What a database stands on; what is not given is the real one.
+struct DatabaseSystem {
+  rocksdb::Env* env = nullptr;
+  std::function<int(const std::string& path)> sync_file;  // returns an error number
+};
+
 class Database {
  public:
   enum Column : std::size_t { kDefault, kState, kQueue, kBodies, kRetained, kColumns };
 
-  // The table outlives the database. `env` null: the system's.
-  Database(std::string path, SessionTable& table, rocksdb::Env* env);
+  // The table outlives the database.
+  Database(std::string path, SessionTable& table, DatabaseSystem system = {});
   ~Database();
   Database(const Database&) = delete;
   Database& operator=(const Database&) = delete;
@@ -68,6 +75,8 @@ class Database {
   bool is_open() const { return db_ != nullptr; }
 
   [[nodiscard]] Result<void, StoreError> write(rocksdb::WriteBatch& batch, bool sync);
+  // What was written before is on the disk afterwards. RocksDB is not asked, whose SyncWAL() must not be called when a
+  // write has failed: the files of its log are synced from outside.
   [[nodiscard]] Result<void, StoreError> sync();
   // After a failed write: what is in memory goes to new files, if the disk lets it.
   [[nodiscard]] Result<void, StoreError> resume();
@@ -96,6 +105,7 @@ class Database {
   const std::string path_;
   SessionTable& table_;
   rocksdb::Env* const env_;
+  const std::function<int(const std::string& path)> sync_file_;
   std::unique_ptr<rocksdb::DB> db_;
   std::vector<rocksdb::ColumnFamilyHandle*> columns_;
   mutable std::mutex live_mutex_;

@@ -8,6 +8,7 @@
 #include <rocksdb/file_system.h>
 
 #include <atomic>
+#include <cerrno>
 #include <filesystem>
 #include <map>
 #include <memory>
@@ -30,8 +31,7 @@ class FaultFileSystem final : public rocksdb::FileSystemWrapper {
     once_ = fault;
     countdown_ = n;
   }
-  long changes() const { return changes_; }
-  long failures() const { return failures_; }
+  long syncs() const { return syncs_; }
 
   // Files go back to what was synced.
   void power_loss() {
@@ -67,13 +67,19 @@ class FaultFileSystem final : public rocksdb::FileSystemWrapper {
     return FileSystemWrapper::DeleteFile(name, options, debug);
   }
 
+  // As RocksStoreOptions::sync_file.
+  int sync_file(const std::string& name) {
+    if (!change().ok()) return EIO;
+    synced(name);
+    ++syncs_;
+    return 0;
+  }
+
   // Ok, or how this change fails.
   rocksdb::IOStatus change() {
-    ++changes_;
     Fault fault = fault_;
     if (fault == Fault::kNone && countdown_ > 0 && --countdown_ == 0) fault = once_;
     if (fault == Fault::kNone) return rocksdb::IOStatus::OK();
-    ++failures_;
     if (fault == Fault::kNoSpace) return rocksdb::IOStatus::NoSpace("No space left on device");
     return rocksdb::IOStatus::IOError(fault == Fault::kPowerOff ? "the power is off" : "Input/output error");
   }
@@ -93,7 +99,7 @@ class FaultFileSystem final : public rocksdb::FileSystemWrapper {
   std::mutex mutex_;
   std::map<std::string, Sizes> files_;
   std::atomic<Fault> fault_{Fault::kNone}, once_{Fault::kNone};
-  std::atomic<long> countdown_{0}, changes_{0}, failures_{0};
+  std::atomic<long> countdown_{0}, syncs_{0};
 };
 
 class FaultFile final : public rocksdb::FSWritableFileOwnerWrapper {

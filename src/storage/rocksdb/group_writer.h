@@ -21,7 +21,7 @@ class GroupWriter {
  public:
   GroupWriter(Database& database, bool sync) : database_(database), table_(database.table()), sync_(sync) {}
 
-  // After an error nothing has changed.
+  // After an error nothing has changed, and the same may be tried again.
   [[nodiscard]] Result<void, StoreError> commit(std::span<const Batch* const> batches);
 
   struct Counts {

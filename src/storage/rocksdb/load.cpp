@@ -5,6 +5,8 @@
 
 #include <algorithm>
 
+#include "storage/rocksdb/queue_scan.h"
+
 namespace petrel::storage::rocks {
 namespace {
 
@@ -87,7 +89,6 @@ class Reporter {
       const auto key = decode_state_key(view(iterator->key()));
       if (!key || !take(*key, view(iterator->value()))) return damaged("the record", view(iterator->key()));
     }
-    finish_session();
     if (!iterator->status().ok()) return database_.error(iterator->status());
     return report_retained();
   }
@@ -95,12 +96,12 @@ class Reporter {
  private:
   bool take(const StateKey& key, std::string_view value) {
     if (key.kind == Kind::kSession) {
-      finish_session();
       SessionRecord record;
       record.id = key.session;
       if (!decode_session(value, record)) return false;
       session_ = key.session;
       recovery_.on_session(record);
+      recovery_.on_queue(session_, length(session_));
       return true;
     }
     return key.session != session_ || take_part(key, value);
@@ -120,7 +121,7 @@ class Reporter {
         const auto packet_id = decode_packet_id(key.rest);
         if (!packet_id || !decode_outgoing(value, record)) return false;
         record.packet_id = *packet_id;
-        recovery_.on_outgoing(session_, record);
+        report_outgoing(record);
         return true;
       }
       case Kind::kIncoming: {
@@ -141,10 +142,13 @@ class Reporter {
     return true;
   }
 
-  void finish_session() {
-    if (session_ == 0) return;
-    recovery_.on_queue(session_, length(session_));
-    session_ = 0;
+  // With its message, if the exchange is not released and the message is there.
+  void report_outgoing(const OutgoingRecord& record) {
+    const auto queue = database_.table().queue_of(session_);
+    if (record.released || !queue || queue->is_acknowledged(record.message))
+      return recovery_.on_outgoing(session_, record, nullptr);
+    const auto entry = read_entry(database_, session_, record.message);
+    recovery_.on_outgoing(session_, record, entry ? &*entry : nullptr);
   }
 
   std::uint64_t length(SessionId session) const {
@@ -196,7 +200,7 @@ struct Counter final : Recovery {
   void on_session(const SessionRecord&) override { ++report.sessions; }
   void on_subscription(SessionId, const SubscriptionRecord&) override { ++report.subscriptions; }
   void on_queue(SessionId, std::uint64_t) override {}
-  void on_outgoing(SessionId, const OutgoingRecord&) override {}
+  void on_outgoing(SessionId, const OutgoingRecord&, const QueueEntry*) override {}
   void on_incoming(SessionId, wire::PacketId) override {}
   void on_retained(Ref<const wire::Message>) override { ++report.retained; }
   void on_will(SessionId, const WillRecord&) override {}

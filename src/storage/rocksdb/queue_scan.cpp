@@ -69,4 +69,17 @@ QueuePage read_page(Database& database, const PageRequest& request, std::size_t&
   return page;
 }
 
+std::optional<QueueEntry> read_entry(Database& database, SessionId session, MessageId message) {
+  rocksdb::PinnableSlice value, body;
+  const rocksdb::Status status =
+      database.db().Get(rocksdb::ReadOptions(), database.column(Database::kQueue), queue_key(session, message), &value);
+  QueueEntry entry;
+  entry.id = message;
+  if (!status.ok() || !decode_entry(view(value), entry)) return std::nullopt;
+  std::optional<StoreError> failed;
+  entry.message = read_body(database, message, body, failed);
+  if (!entry.message) return std::nullopt;
+  return entry;
+}
+
 }  // namespace petrel::storage::rocks

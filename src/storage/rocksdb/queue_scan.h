@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
 #include <vector>
 
 #include "base/result.h"
@@ -38,5 +39,8 @@ struct PageRequest {
 };
 // Entries whose message is missing or damaged are left out and counted in `unreadable`.
 QueuePage read_page(Database& database, const PageRequest& request, std::size_t& unreadable);
+
+// One entry with its message; nothing if either is missing or damaged.
+std::optional<QueueEntry> read_entry(Database& database, SessionId session, MessageId message);
 
 }  // namespace petrel::storage::rocks

@@ -10,22 +10,23 @@
 namespace petrel::storage {
 
 struct RocksStore::LaneCore {
-  struct Done {
-    BatchNumber number;
-    std::optional<StoreError> error;
-  };
   std::mutex mutex;
-  std::vector<Done> done;
+  std::vector<BatchNumber> done;
   std::vector<QueuePage> pages;
+  bool trouble_changed = false;
+  std::optional<StoreError> trouble;
   std::size_t pending = 0;  // batches and reads under way
   std::condition_variable idle;
   std::atomic<bool> ready{false};
   std::function<void()> wake;
 
-  // After something was left here. The core may be gone afterwards.
-  void deliver(std::size_t finished) {
+  void call() {
     ready.store(true, std::memory_order_release);
     if (wake) wake();
+  }
+  // After what came of `finished` batches and reads was left here. The core may be gone afterwards.
+  void deliver(std::size_t finished) {
+    call();
     const std::lock_guard lock(mutex);
     pending -= finished;
     if (pending == 0) idle.notify_all();
@@ -34,11 +35,15 @@ struct RocksStore::LaneCore {
 
 class RocksStore::RocksLane final : public Lane {
  public:
-  RocksLane(RocksStore& store, std::function<void()> wake) : store_(store) { core_.wake = std::move(wake); }
-  ~RocksLane() override {
-    std::unique_lock lock(core_.mutex);
-    core_.idle.wait(lock, [this] { return core_.pending == 0; });
+  RocksLane(RocksStore& store, std::function<void()> wake) : store_(store) {
+    core_.wake = std::move(wake);
+    const std::lock_guard lock(store_.lanes_mutex_);
+    store_.lanes_.push_back(&core_);
+    core_.trouble = store_.trouble_;
+    core_.trouble_changed = core_.trouble.has_value();
+    core_.ready = core_.trouble_changed;
   }
+  ~RocksLane() override { store_.end_lane(core_); }
 
   void commit(Batch batch) override { submit({&core_, std::move(batch)}); }
 
@@ -49,18 +54,21 @@ class RocksStore::RocksLane final : public Lane {
 
   void poll(LaneEvents& events) override {
     if (!core_.ready.exchange(false, std::memory_order_acquire)) return;
+    bool trouble_changed = false;
+    std::optional<StoreError> trouble;
     {
       const std::lock_guard lock(core_.mutex);
       done_.swap(core_.done);
       pages_.swap(core_.pages);
+      trouble_changed = std::exchange(core_.trouble_changed, false);
+      if (trouble_changed) trouble = core_.trouble;
     }
-    for (const LaneCore::Done& done : done_) {
-      if (done.error) {
-        events.on_commit_failed(done.number, *done.error);
-      } else {
-        events.on_committed(done.number);
-      }
+    if (trouble) {
+      events.on_trouble(*trouble);
+    } else if (trouble_changed) {
+      events.on_trouble_over();
     }
+    for (const BatchNumber number : done_) events.on_committed(number);
     for (QueuePage& page : pages_) events.on_queue_page(std::move(page));
     done_.clear();
     pages_.clear();
@@ -77,7 +85,7 @@ class RocksStore::RocksLane final : public Lane {
 
   RocksStore& store_;
   LaneCore core_;
-  std::vector<LaneCore::Done> done_;
+  std::vector<BatchNumber> done_;
   std::vector<QueuePage> pages_;
 };
 

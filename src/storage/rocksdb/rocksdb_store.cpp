@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "storage/rocksdb/collector.h"
@@ -20,7 +22,7 @@ using Clock = std::chrono::steady_clock;
 
 struct RocksStore::Parts {
   Parts(const rocks::Directory& directory, const RocksStoreOptions& options)
-      : database(directory.database_path(), table, options.env),
+      : database(directory.database_path(), table, {options.env, options.sync_file}),
         writer(database, options.sync == Sync::kAlways),
         collector(database, options.collect_bytes) {}
   rocks::SessionTable table;
@@ -82,11 +84,8 @@ RocksStore::~RocksStore() {
   parts_->collector.stop();
   parts_->database.interrupt_compaction();
   for (std::size_t i = 1; i < threads_.size(); ++i) threads_[i].join();
-  if (parts_->database.is_open()) {
-    // So that the next start has no log to replay.
-    flush();
-    if (options_.sync != Sync::kOs) (void)parts_->database.sync().has_value();
-  }
+  // So that the next start has no log to replay.
+  if (!failing_) flush();
 }
 
 Result<void, StoreError> RocksStore::recover(Recovery& recovery) {
@@ -139,86 +138,150 @@ void RocksStore::submit(Item item) {
   if (idle) writer_wake_.notify_one();
 }
 
+void RocksStore::take_waiting() {
+  for (Item& item : waiting_) taken_.push_back(std::move(item));
+  waiting_.clear();
+}
+
 void RocksStore::write_loop() {
-  std::vector<Item> items;
   for (;;) {
     {
       std::unique_lock lock(writer_mutex_);
       writer_wake_.wait(lock, [this] { return closing_ || !waiting_.empty(); });
       if (waiting_.empty()) return;
-      items.swap(waiting_);
+      take_waiting();
     }
-    write_items(items);
-    items.clear();
+    while (!taken_.empty()) write_group();
   }
 }
 
-// Groups of batches, and behind each the reads that were asked for meanwhile: those see all that came before them.
-void RocksStore::write_items(std::vector<Item>& items) {
-  std::vector<Item*> group, reads;
-  for (std::size_t i = 0; i < items.size();) {
-    group.clear();
-    reads.clear();
-    for (std::size_t changes = 0; i < items.size() && changes < kGroupChanges; ++i) {
-      if (const Batch* batch = std::get_if<Batch>(&items[i].what); batch != nullptr) {
-        changes += batch->changes.size();
-        group.push_back(&items[i]);
-      } else {
-        reads.push_back(&items[i]);
-      }
-    }
-    if (!group.empty()) commit_group(group);
-    if (reads.empty()) continue;
+// One group of batches, and behind it the reads that were asked for meanwhile: those see all that came before them.
+void RocksStore::write_group() {
+  std::vector<Item> group, reads;
+  for (std::size_t changes = 0; !taken_.empty() && changes < kGroupChanges; taken_.pop_front()) {
+    Item& item = taken_.front();
+    const Batch* batch = std::get_if<Batch>(&item.what);
+    if (batch != nullptr) changes += batch->changes.size();
+    (batch != nullptr ? group : reads).push_back(std::move(item));
+  }
+  commit_group(group);
+  if (reads.empty()) return;
+  {
+    const std::lock_guard lock(reader_mutex_);
+    for (Item& read : reads) reads_.push_back(std::move(read));
+  }
+  reader_wake_.notify_one();
+}
+
+void RocksStore::commit_group(std::vector<Item>& group) {
+  while (!group.empty()) {
+    std::vector<LaneCore*> ending;
     {
-      const std::lock_guard lock(reader_mutex_);
-      for (Item* read : reads) reads_.push_back(std::move(*read));
+      const std::lock_guard lock(writer_mutex_);
+      ending = ending_;
+      lane_ended_ = false;
     }
-    reader_wake_.notify_one();
+    const auto result = commit(group);
+    const rocks::GroupWriter::Counts& written = parts_->writer.counts();
+    count([&](Counts& c) {
+      c.writes = written.writes;
+      c.entries = written.entries;
+      c.elided = written.elided;
+      c.bodies = written.bodies;
+      c.log_bytes = written.log_bytes;
+      c.rescans = written.rescans;
+      ++(result.has_value() ? c.groups : c.failures);
+    });
+    if (result.has_value()) {
+      if (std::exchange(failing_, false)) announce(std::nullopt);
+      resumed_ = false;
+      return finish(group, Outcome::kCommitted);
+    }
+    failing_ = true;
+    announce(result.error());
+    abandon(group, ending);
+    if (!group.empty()) wait_to_retry();
   }
 }
 
-void RocksStore::commit_group(const std::vector<Item*>& group) {
-  const auto result = commit(group);
-  if (result.has_value() && failure_) {
-    failure_.reset();
-    resumed_ = false;
-    if (options_.log != nullptr) options_.log->warning("store works again", {{"directory", directory_.path()}});
-  }
-  if (!result.has_value()) {
-    if (!failure_ && options_.log != nullptr) options_.log->error("store fails", {{"reason", result.error().what}});
-    failure_ = result.error();
-  }
-  const rocks::GroupWriter::Counts& written = parts_->writer.counts();
-  count([&](Counts& c) {
-    ++c.groups;
-    c.writes = written.writes;
-    c.entries = written.entries;
-    c.elided = written.elided;
-    c.bodies = written.bodies;
-    c.log_bytes = written.log_bytes;
-    c.rescans = written.rescans;
-    if (!result.has_value()) ++c.failed_groups;
-  });
-  finish(group, result);
-}
-
-Result<void, StoreError> RocksStore::commit(const std::vector<Item*>& group) {
-  if (failure_) {
-    if (Clock::now() < retry_at_) return *failure_;
-    retry_at_ = Clock::now() + std::chrono::milliseconds(options_.retry_ms);
+Result<void, StoreError> RocksStore::commit(const std::vector<Item>& group) {
+  if (failing_) {
     if (auto repaired = repair(); !repaired.has_value()) return repaired;
   }
   std::vector<const Batch*> batches;
   batches.reserve(group.size());
-  for (const Item* item : group) batches.push_back(&std::get<Batch>(item->what));
+  for (const Item& item : group) batches.push_back(&std::get<Batch>(item.what));
   const std::shared_lock use(parts_->database.use);
+  const std::uint64_t writes = parts_->writer.counts().writes;
   auto done = parts_->writer.commit(batches);
-  if (done.has_value()) {
-    if (options_.sync == Sync::kInterval) unsynced_.store(true, std::memory_order_release);
-  } else {
-    retry_at_ = Clock::now() + std::chrono::milliseconds(options_.retry_ms);
-  }
+  if (parts_->writer.counts().writes != writes) unsynced_.store(true, std::memory_order_release);
   return done;
+}
+
+void RocksStore::wait_to_retry() {
+  std::unique_lock lock(writer_mutex_);
+  writer_wake_.wait_for(lock, std::chrono::milliseconds(options_.retry_ms), [this] { return lane_ended_; });
+}
+
+// Lanes that ended before the last attempt wait no longer: neither for this group nor for what comes behind it.
+void RocksStore::abandon(std::vector<Item>& group, const std::vector<LaneCore*>& ending) {
+  if (ending.empty()) return;
+  {
+    const std::lock_guard lock(writer_mutex_);
+    take_waiting();
+  }
+  std::vector<Item> abandoned;
+  const auto take_from = [&](auto& items) {
+    const auto gone = std::stable_partition(items.begin(), items.end(), [&](const Item& item) {
+      return std::find(ending.begin(), ending.end(), item.lane) == ending.end();
+    });
+    std::move(gone, items.end(), std::back_inserter(abandoned));
+    items.erase(gone, items.end());
+  };
+  take_from(group);
+  take_from(taken_);
+  if (abandoned.empty()) return;
+  if (options_.log != nullptr)
+    options_.log->error("changes not stored",
+                        {{"batches", abandoned.size()}, {"reason", "the broker ends, and the store takes nothing"}});
+  finish(abandoned, Outcome::kAbandoned);
+}
+
+void RocksStore::announce(std::optional<StoreError> trouble) {
+  const std::lock_guard lock(lanes_mutex_);
+  if (options_.log != nullptr && trouble && !trouble_) options_.log->error("store fails", {{"reason", trouble->what}});
+  if (options_.log != nullptr && !trouble)
+    options_.log->warning("store works again", {{"directory", directory_.path()}});
+  const bool news = !trouble || !trouble_ || trouble->what != trouble_->what;
+  trouble_ = std::move(trouble);
+  if (!news) return;
+  for (LaneCore* lane : lanes_) {
+    {
+      const std::lock_guard core_lock(lane->mutex);
+      lane->trouble = trouble_;
+      lane->trouble_changed = true;
+    }
+    lane->call();
+  }
+}
+
+void RocksStore::end_lane(LaneCore& lane) {
+  {
+    const std::lock_guard lock(lanes_mutex_);
+    std::erase(lanes_, &lane);
+  }
+  {
+    const std::lock_guard lock(writer_mutex_);
+    ending_.push_back(&lane);
+    lane_ended_ = true;
+  }
+  writer_wake_.notify_one();
+  {
+    std::unique_lock lock(lane.mutex);
+    lane.idle.wait(lock, [&] { return lane.pending == 0; });
+  }
+  const std::lock_guard lock(writer_mutex_);
+  std::erase(ending_, &lane);
 }
 
 // RocksDB refuses writes once one has failed. First it is asked to go on; where it cannot, it is opened again, but not
@@ -240,22 +303,20 @@ Result<void, StoreError> RocksStore::repair() {
   return loaded.error();
 }
 
-void RocksStore::finish(const std::vector<Item*>& group, const Result<void, StoreError>& result) {
+void RocksStore::finish(const std::vector<Item>& items, Outcome outcome) {
   // One lane after the other, so that each is woken once.
   std::vector<LaneCore*> lanes;
-  for (const Item* item : group) {
-    if (std::find(lanes.begin(), lanes.end(), item->lane) == lanes.end()) lanes.push_back(item->lane);
+  for (const Item& item : items) {
+    if (std::find(lanes.begin(), lanes.end(), item.lane) == lanes.end()) lanes.push_back(item.lane);
   }
   for (LaneCore* lane : lanes) {
     std::size_t finished = 0;
     {
       const std::lock_guard lock(lane->mutex);
-      for (const Item* item : group) {
-        if (item->lane != lane) continue;
+      for (const Item& item : items) {
+        if (item.lane != lane) continue;
         ++finished;
-        LaneCore::Done done{std::get<Batch>(item->what).number, {}};
-        if (!result.has_value()) done.error = result.error();
-        lane->done.push_back(std::move(done));
+        if (outcome == Outcome::kCommitted) lane->done.push_back(std::get<Batch>(item.what).number);
       }
     }
     lane->deliver(finished);
@@ -341,7 +402,7 @@ StoreCheck check_store(const std::string& directory) {
     return result;
   }
   rocks::SessionTable table;
-  rocks::Database database(opened->database_path(), table, nullptr);
+  rocks::Database database(opened->database_path(), table);
   if (auto open = database.open(); !open.has_value()) {
     result.lines.push_back(open.error().what);
     return result;

@@ -6,18 +6,21 @@
 // it is reported committed. When the machine loses power: nothing with kAlways; with kInterval at most the last
 // sync_interval_ms; with kOs what the system has not written, on Linux about half a minute.
 //
-// When a write fails, the batches of its group fail, and those that follow, until a write succeeds again: the store
-// tries, at most once in retry_ms, when it is given something to write.
+// When a write fails, its group waits, and all that comes behind it; the lanes are told of the trouble, and the store
+// tries again every retry_ms. A lane that ends meanwhile waits for one more attempt; what is not stored then is
+// dropped.
 //
-// Threads: see store.h. Lifetime: the store outlives its lanes; a lane's end waits until its batches are committed or
-// have failed. The log and the Env outlive the store.
+// Threads: see store.h. Lifetime: the store outlives its lanes; a lane's end waits for its batches. The log and the Env
+// outlive the store.
 #pragma once
 
-#include <chrono>
+#include <atomic>
 #include <condition_variable>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <variant>
@@ -44,7 +47,9 @@ struct RocksStoreOptions {
   TimeMs collect_interval_ms = 10'000;             // how often to look whether files have grown
   std::uint64_t collect_bytes = 64 * 1024 * 1024;  // files smaller than this are left alone
   Log* log = nullptr;
-  rocksdb::Env* env = nullptr;  // the system's
+  // For tests of what a disk may do; otherwise the system's.
+  rocksdb::Env* env = nullptr;
+  std::function<int(const std::string& path)> sync_file;
 };
 
 class RocksStore final : public Store {
@@ -61,16 +66,16 @@ class RocksStore final : public Store {
   std::unique_ptr<Lane> open_lane(std::uint32_t lane, std::function<void()> wake) override;
 
   struct Counts {
-    std::uint64_t groups = 0;         // of batches
-    std::uint64_t writes = 0;         // groups that had something to write
-    std::uint64_t entries = 0;        // queue entries written
-    std::uint64_t elided = 0;         // queue entries acknowledged before they were written, and so never written
-    std::uint64_t bodies = 0;         // messages written
-    std::uint64_t log_bytes = 0;      // given to RocksDB to write
-    std::uint64_t rescans = 0;        // reads to find how far a long queue is acknowledged
-    std::uint64_t failed_groups = 0;  // not written
-    std::uint64_t unreadable = 0;     // queue entries whose message was missing or damaged
-    std::uint64_t collections = 0;    // of messages that nobody needs
+    std::uint64_t groups = 0;       // of batches
+    std::uint64_t writes = 0;       // groups that had something to write
+    std::uint64_t entries = 0;      // queue entries written
+    std::uint64_t elided = 0;       // queue entries acknowledged before they were written, and so never written
+    std::uint64_t bodies = 0;       // messages written
+    std::uint64_t log_bytes = 0;    // given to RocksDB to write
+    std::uint64_t rescans = 0;      // reads to find how far a long queue is acknowledged
+    std::uint64_t failures = 0;     // attempts to write that failed
+    std::uint64_t unreadable = 0;   // queue entries whose message was missing or damaged
+    std::uint64_t collections = 0;  // of messages that nobody needs
   };
   Counts counts() const;
 
@@ -92,11 +97,17 @@ class RocksStore final : public Store {
   Result<void, StoreError> start();
   void submit(Item item);
   void write_loop();
-  void write_items(std::vector<Item>& items);
-  void commit_group(const std::vector<Item*>& group);
-  Result<void, StoreError> commit(const std::vector<Item*>& group);
+  void take_waiting();  // with the writer's mutex held
+  void write_group();
+  void commit_group(std::vector<Item>& group);
+  Result<void, StoreError> commit(const std::vector<Item>& group);
   Result<void, StoreError> repair();
-  void finish(const std::vector<Item*>& group, const Result<void, StoreError>& result);
+  enum class Outcome { kCommitted, kAbandoned };
+  void finish(const std::vector<Item>& items, Outcome outcome);
+  void abandon(std::vector<Item>& group, const std::vector<LaneCore*>& ending);
+  void wait_to_retry();
+  void announce(std::optional<StoreError> trouble);
+  void end_lane(LaneCore& lane);
   void read_loop();
   void sync_loop();
   void collect_loop();
@@ -111,6 +122,8 @@ class RocksStore final : public Store {
   std::mutex writer_mutex_;
   std::condition_variable writer_wake_;
   std::vector<Item> waiting_;
+  std::vector<LaneCore*> ending_;
+  bool lane_ended_ = false;
   bool closing_ = false;
 
   std::mutex reader_mutex_;
@@ -126,9 +139,13 @@ class RocksStore final : public Store {
   mutable std::mutex counts_mutex_;
   Counts counts_;
 
+  std::mutex lanes_mutex_;
+  std::vector<LaneCore*> lanes_;
+  std::optional<StoreError> trouble_;  // what the lanes were told
+
   // The writer's.
-  std::optional<StoreError> failure_;
-  std::chrono::steady_clock::time_point retry_at_;
+  std::deque<Item> taken_;
+  bool failing_ = false;
   bool resumed_ = false;
 
   MessageId last_message_ = 0;
