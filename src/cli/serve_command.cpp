@@ -14,6 +14,7 @@
 #include "cli/version.h"
 #include "server/config.h"
 #include "server/server.h"
+#include "server/store_choice.h"
 
 namespace petrel::cli {
 
@@ -161,6 +162,13 @@ int check_config_file(const std::string& path) {
   if (!mistakes.empty()) return report(mistakes);
   fmt::print("{}: all right\n", path);
   return 0;
+}
+
+int check_store(const std::string& directory) {
+  const server::StoreReport report = server::check_store(directory);
+  for (const std::string& line : report.lines) fmt::print("{}\n", line);
+  if (report.sound) fmt::print("{}: sound\n", directory);
+  return report.sound ? 0 : kMistake;
 }
 
 }  // namespace petrel::cli

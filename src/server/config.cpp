@@ -10,6 +10,7 @@
 
 #include "net/address.h"
 #include "server/config_table.h"
+#include "server/store_choice.h"
 
 namespace petrel::server {
 namespace {
@@ -54,9 +55,7 @@ ConfigMistakes check_config(const Config& config) {
     if (address->port() != 0 && !seen.insert(address->to_string()).second)
       mistakes.push_back(mistake(fmt::format("listener {} stands twice; remove one", listener.address)));
   }
-  if (config.store != "memory")
-    mistakes.push_back(
-        mistake(fmt::format("there is no store {}; write store = \"memory\"", toml_string(config.store))));
+  if (const auto store = parse_store(config.store); !store.has_value()) mistakes.push_back(mistake(store.error().what));
   return mistakes;
 }
 

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/result.h"
 #include "broker/settings.h"
+#include "storage/rocksdb/sync.h"
 
 namespace petrel::server {
 
@@ -23,7 +24,8 @@ struct ListenerConfig {
 struct Config {
   std::vector<ListenerConfig> listeners;  // none: tcp://127.0.0.1:1883
   unsigned threads = 0;                   // shards; 0: one per core
-  std::string store = "memory";
+  std::string store = "memory";           // see store_choice.h
+  storage::Sync sync = storage::Sync::kInterval;
   LogLevel log_level = LogLevel::kInfo;
   LogFormat log_format = LogFormat::kHuman;
   TimeMs shutdown_grace_ms = 5'000;  // for clients to take their last bytes

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "net/address.h"
-#include "storage/memory/memory_store.h"
+#include "server/store_choice.h"
 
 namespace petrel::server {
 
@@ -29,7 +29,9 @@ Server::~Server() {
 
 Result<void, std::string> Server::start() {
   const unsigned shards = shard_count(config_.threads);
-  store_ = std::make_unique<storage::MemoryStore>(storage::MemoryStoreOptions{});
+  auto store = open_store(config_, log_);
+  if (!store.has_value()) return store.error().what;
+  store_ = std::move(*store);
   shared_ = std::make_unique<broker::SharedState>(config_.settings, shards);
   shared_->last_message_id = store_->last_message_id();
   shared_->last_session_id = store_->last_session_id();

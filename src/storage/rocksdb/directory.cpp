@@ -19,8 +19,8 @@ constexpr std::string_view kPreamble = "petrel store, format ";
 StoreError failure(std::string_view what, const std::string& path, int error) {
   std::string text = fmt::format("{} {}: {}", what, path, std::strerror(error));
   if (error == EACCES || error == EPERM)
-    text += "; let the user petrel runs as write there, or choose another directory (store.path)";
-  if (error == EROFS) text += "; mount it writable, or choose another directory (store.path)";
+    text += "; let the user petrel runs as write there, or choose another directory (--store rocksdb:DIRECTORY)";
+  if (error == EROFS) text += "; mount it writable, or choose another directory (--store rocksdb:DIRECTORY)";
   if (error == ENOSPC || error == EDQUOT) text += "; free some space";
   return {text};
 }

@@ -29,6 +29,7 @@
 #include "base/log.h"
 #include "storage/rocksdb/directory.h"
 #include "storage/rocksdb/queue_scan.h"
+#include "storage/rocksdb/sync.h"
 #include "storage/store.h"
 
 namespace rocksdb {
@@ -36,8 +37,6 @@ class Env;
 }
 
 namespace petrel::storage {
-
-enum class Sync : std::uint8_t { kAlways, kInterval, kOs };
 
 struct RocksStoreOptions {
   std::string directory;
