@@ -19,8 +19,9 @@
 namespace petrel::storage {
 namespace {
 
-enum Kind : std::int64_t { kMemory, kOs, kInterval, kAlways };
-constexpr const char* kNames[] = {"memory", "rocksdb os", "rocksdb interval", "rocksdb always"};
+enum Kind : std::int64_t { kMemory, kOs, kInterval, kAlways, kUnspaced };
+constexpr const char* kNames[] = {"memory", "rocksdb os", "rocksdb interval", "rocksdb always",
+                                  "rocksdb interval, groups unspaced"};
 
 class Place {
  public:
@@ -34,7 +35,8 @@ class Place {
     std::filesystem::remove_all(directory_);
     RocksStoreOptions options;
     options.directory = directory_;
-    options.sync = kind == kOs ? Sync::kOs : kind == kInterval ? Sync::kInterval : Sync::kAlways;
+    options.sync = kind == kOs ? Sync::kOs : kind == kAlways ? Sync::kAlways : Sync::kInterval;
+    if (kind == kUnspaced) options.spacing = {};
     auto opened = RocksStore::open(options);
     if (opened.has_value()) {
       rocks_ = opened->get();
@@ -135,10 +137,13 @@ void enqueue_and_acknowledge(benchmark::State& state, std::uint64_t under_way) {
 void Queue(benchmark::State& state) { enqueue_and_acknowledge(state, 0); }
 void Stream(benchmark::State& state) { enqueue_and_acknowledge(state, 64); }
 BENCHMARK(Queue)
-    ->ArgsProduct({{kMemory, kOs, kInterval, kAlways}, {1, 10, 100}})
+    ->ArgsProduct({{kMemory, kOs, kInterval, kUnspaced, kAlways}, {1, 10, 100}})
     ->UseRealTime()
     ->MeasureProcessCPUTime();
-BENCHMARK(Stream)->ArgsProduct({{kMemory, kInterval, kAlways}, {1, 10, 100}})->UseRealTime()->MeasureProcessCPUTime();
+BENCHMARK(Stream)
+    ->ArgsProduct({{kMemory, kInterval, kUnspaced, kAlways}, {1, 10, 100}})
+    ->UseRealTime()
+    ->MeasureProcessCPUTime();
 
 void FanOut(benchmark::State& state) {
   Place place(state.range(0));

@@ -143,11 +143,18 @@ void RocksStore::take_waiting() {
   waiting_.clear();
 }
 
+void RocksStore::wait_for_work(std::unique_lock<std::mutex>& lock) {
+  writer_wake_.wait(lock, [this] { return closing_ || !waiting_.empty(); });
+  const auto begin = group_began_ + options_.spacing;
+  if (Clock::now() < begin) writer_wake_.wait_until(lock, begin, [this] { return closing_ || lane_ended_; });
+  group_began_ = Clock::now();
+}
+
 void RocksStore::write_loop() {
   for (;;) {
     {
       std::unique_lock lock(writer_mutex_);
-      writer_wake_.wait(lock, [this] { return closing_ || !waiting_.empty(); });
+      wait_for_work(lock);
       if (waiting_.empty()) return;
       take_waiting();
     }

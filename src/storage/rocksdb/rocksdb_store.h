@@ -15,6 +15,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <deque>
 #include <functional>
@@ -43,6 +44,9 @@ struct RocksStoreOptions {
   Sync sync = Sync::kInterval;
   TimeMs sync_interval_ms = 1000;
   TimeMs retry_ms = 1000;
+  // A group begins this long after the last one began: a lone batch goes at once, a stream in groups. What is
+  // acknowledged meanwhile need not be written.
+  std::chrono::microseconds spacing{300};
   TimeMs collect_interval_ms = 10'000;             // how often to look whether files have grown
   std::uint64_t collect_bytes = 64 * 1024 * 1024;  // files smaller than this are left alone
   Log* log = nullptr;
@@ -96,6 +100,7 @@ class RocksStore final : public Store {
   Result<void, StoreError> start();
   void submit(Item item);
   void write_loop();
+  void wait_for_work(std::unique_lock<std::mutex>& lock);
   void take_waiting();  // with the writer's mutex held
   void write_group();
   void commit_group(std::vector<Item>& group);
@@ -144,6 +149,7 @@ class RocksStore final : public Store {
 
   // The writer's.
   std::deque<Item> taken_;
+  std::chrono::steady_clock::time_point group_began_;
   bool failing_ = false;
   bool resumed_ = false;
 
