@@ -93,7 +93,9 @@ Directory::~Directory() {
 Result<Directory, StoreError> Directory::open(const std::string& path, std::uint32_t format,
                                               const std::vector<FormatStep>& steps) {
   std::error_code error;
-  std::filesystem::create_directories(path, error);
+  // Messages are nobody else's business.
+  if (std::filesystem::create_directories(path, error))
+    std::filesystem::permissions(path, std::filesystem::perms::owner_all, error);
   if (error) return failure("cannot create the store's directory", path, error.value());
   const std::string lock_path = path + "/LOCK";
   const int lock = ::open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);

@@ -5,6 +5,12 @@
 #include "storage/rocksdb/queue_scan.h"
 
 namespace petrel::storage::rocks {
+namespace {
+
+constexpr std::size_t kKeptBytes = std::size_t{1} << 20;
+constexpr std::size_t kKeptSessions = 8192;
+
+}  // namespace
 
 void GroupWriter::Touched::reset(SessionId session, SessionState* found) {
   id = session;
@@ -37,9 +43,13 @@ Result<void, StoreError> GroupWriter::commit(std::span<const Batch* const> batch
 }
 
 void GroupWriter::clear() {
+  // What one very large group needed is given back.
+  if (batch_.GetDataSize() > kKeptBytes) batch_ = rocksdb::WriteBatch();
+  if (touched_.size() > kKeptSessions) touched_.resize(kKeptSessions);
+  if (entries_.capacity() > kKeptSessions) entries_ = {};
   batch_.Clear();
   entries_.clear();
-  touched_by_id_.clear();
+  ++group_number_;
   touched_count_ = 0;
   created_.clear();
   seen_.clear();
@@ -48,7 +58,6 @@ void GroupWriter::clear() {
 
 GroupWriter::Touched* GroupWriter::touch(SessionId session, bool create) {
   if (touched_count_ != 0 && touched_[touched_count_ - 1]->id == session) return touched_[touched_count_ - 1].get();
-  if (const auto found = touched_by_id_.find(session); found != touched_by_id_.end()) return found->second;
   auto known = table_.sessions.find(session);
   if (known == table_.sessions.end()) {
     if (!create) return nullptr;
@@ -56,10 +65,13 @@ GroupWriter::Touched* GroupWriter::touch(SessionId session, bool create) {
     known = table_.sessions.try_emplace(session).first;
     created_.push_back(session);
   }
+  SessionState& state = known->second;
+  if (state.group == group_number_) return touched_[state.place].get();
+  state.group = group_number_;
+  state.place = touched_count_;
   if (touched_count_ == touched_.size()) touched_.push_back(std::make_unique<Touched>());
   Touched* touched = touched_[touched_count_++].get();
-  touched->reset(session, &known->second);
-  touched_by_id_.emplace(session, touched);
+  touched->reset(session, &state);
   return touched;
 }
 

@@ -10,7 +10,6 @@
 #include <rocksdb/write_batch.h>
 
 #include <span>
-#include <unordered_map>
 #include <vector>
 
 #include "storage/rocksdb/database.h"
@@ -86,9 +85,9 @@ class GroupWriter {
   rocksdb::WriteBatch batch_;
   std::string key_, value_;
   std::vector<Entry> entries_;
-  std::unordered_map<SessionId, Touched*> touched_by_id_;
   std::vector<std::unique_ptr<Touched>> touched_;  // the first touched_count_ are in use
   std::size_t touched_count_ = 0;
+  std::uint64_t group_number_ = 0;
   std::vector<SessionId> created_;
   std::vector<MessageId> seen_;  // the last id of each batch's run
   Counts counts_;

@@ -102,22 +102,25 @@ TEST_F(Layout, ALongQueueIsReadInPagesAcrossRestarts) {
     lane.commit({put_session(1)});
   }
   while (received.size() < kMessages) {
-    ContractLane lane(*store_, 0);
-    QueuePosition position;
-    for (int page = 0; page < 4; ++page) {
-      std::vector<Change> changes;
-      for (; sent < kMessages && changes.size() < 400; ++sent) changes.emplace_back(enqueue(1, id(sent), message("x")));
-      lane.commit(std::move(changes));
-      const QueuePage read = lane.read(1, position, 100);
-      std::vector<Change> acknowledged;
-      for (const QueueEntry& entry : read.entries) {
-        position.advance(entry.id);
-        received.push_back(entry.id);
-        acknowledged.emplace_back(Acknowledge{1, entry.id});
+    {
+      ContractLane lane(*store_, 0);
+      QueuePosition position;
+      for (int page = 0; page < 4; ++page) {
+        std::vector<Change> changes;
+        for (; sent < kMessages && changes.size() < 400; ++sent)
+          changes.emplace_back(enqueue(1, id(sent), message("x")));
+        lane.commit(std::move(changes));
+        const QueuePage read = lane.read(1, position, 100);
+        std::vector<Change> acknowledged;
+        for (const QueueEntry& entry : read.entries) {
+          position.advance(entry.id);
+          received.push_back(entry.id);
+          acknowledged.emplace_back(Acknowledge{1, entry.id});
+        }
+        // One by one, as they come from a client.
+        for (Change& change : acknowledged) lane.submit({std::move(change)});
+        lane.settle();
       }
-      // One by one, as they come from a client.
-      for (Change& change : acknowledged) lane.submit({std::move(change)});
-      lane.settle();
     }
     if (received.size() % 800 == 0) store_->flush();
     open();

@@ -16,6 +16,9 @@ struct SessionState {
   QueueState queue;
   bool connected = false;
   bool has_entries = false;  // the queue column may hold some
+  // The writer's notes: in which group it last met the session, and as which one.
+  std::uint64_t group = 0;
+  std::size_t place = 0;
   std::size_t most_known() const { return connected ? QueueState::kKnownOnline : QueueState::kKnownOffline; }
 };
 
