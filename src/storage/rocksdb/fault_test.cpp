@@ -236,7 +236,7 @@ TEST_F(Faults, ALaneEndsInTroubleWithoutItsChanges) {
 // Whichever change fails, once: what was committed stays, and the store works again without a restart.
 TEST_F(Faults, EachChangeMayFail) {
   std::mt19937 random(11);
-  for (long n = 1; n <= 24; ++n) {
+  for (long n = 1; n <= 20; ++n) {
     Model model;
     store_.reset();
     std::filesystem::remove_all(directory_.path());

@@ -62,7 +62,8 @@ TEST(Record, KeysSortAsTheirNumbersDo) {
 }
 
 TEST(Record, KeysRoundTrip) {
-  const auto state = decode_state_key(state_key(70'000, Kind::kSubscription, "a/#"));
+  const std::string key = state_key(70'000, Kind::kSubscription, "a/#");
+  const auto state = decode_state_key(key);
   ASSERT_TRUE(state);
   EXPECT_EQ(state->session, 70'000U);
   EXPECT_EQ(state->kind, Kind::kSubscription);
