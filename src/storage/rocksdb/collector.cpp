@@ -25,7 +25,7 @@ Result<void, StoreError> Collector::collect() {
   if (!live.has_value()) return live.error();
   if (stopping_) return {};
   database_.set_live_bodies(std::move(*live));
-  const auto compacted = database_.compact(Database::kBodies);
+  auto compacted = database_.compact(Database::kBodies);
   database_.set_live_bodies(nullptr);
   bodies_left_ = database_.file_bytes(Database::kBodies);
   return compacted;

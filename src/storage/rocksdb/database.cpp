@@ -23,7 +23,9 @@ constexpr std::size_t kCacheBytes = 32 * kMiB;
 constexpr std::size_t kMemtableBytes = 16 * kMiB;  // of queue and bodies; state and retained have a quarter
 constexpr std::size_t kAllMemtableBytes = 64 * kMiB;
 constexpr std::size_t kLogBytes = 64 * kMiB;  // replayed after a crash: some tenths of a second
-constexpr std::size_t kProbeBytes = 64 * 1024;
+constexpr std::size_t kBlockBytes = std::size_t{16} << 10;
+constexpr std::size_t kArenaBytes = std::size_t{64} << 10;
+constexpr std::size_t kProbeBytes = std::size_t{64} << 10;
 constexpr const char* kColumnNames[] = {"default", "state", "queue", "bodies", "retained"};
 
 // A session's entries come in the order of their keys: RocksDB remembers where the last of each session went.
@@ -71,7 +73,7 @@ rocksdb::ColumnFamilyOptions column_options(Database::Column column, Database& d
   rocksdb::ColumnFamilyOptions options;
   rocksdb::BlockBasedTableOptions table;
   table.block_cache = cache;
-  table.block_size = 16 * 1024;
+  table.block_size = kBlockBytes;
   table.cache_index_and_filter_blocks = true;
   table.format_version = 5;
   options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
@@ -79,7 +81,7 @@ rocksdb::ColumnFamilyOptions column_options(Database::Column column, Database& d
   const bool large = column == Database::kQueue || column == Database::kBodies;
   options.write_buffer_size = large ? kMemtableBytes : kMemtableBytes / 4;
   options.max_write_buffer_number = 3;
-  options.arena_block_size = 64 * 1024;
+  options.arena_block_size = kArenaBytes;
   options.level_compaction_dynamic_level_bytes = true;
   options.target_file_size_base = 32 * kMiB;
   options.max_bytes_for_level_base = 128 * kMiB;

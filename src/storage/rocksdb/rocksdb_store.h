@@ -47,8 +47,8 @@ struct RocksStoreOptions {
   // A group begins this long after the last one began: a lone batch goes at once, a stream in groups. What is
   // acknowledged meanwhile need not be written.
   std::chrono::microseconds spacing{300};
-  TimeMs collect_interval_ms = 10'000;             // how often to look whether files have grown
-  std::uint64_t collect_bytes = 64 * 1024 * 1024;  // files smaller than this are left alone
+  TimeMs collect_interval_ms = 10'000;                    // how often to look whether files have grown
+  std::uint64_t collect_bytes = std::uint64_t{64} << 20;  // files smaller than this are left alone
   Log* log = nullptr;
   // For tests of what a disk may do; otherwise the system's.
   rocksdb::Env* env = nullptr;
