@@ -3,6 +3,7 @@
 //
 //   store_bench --benchmark_filter=Queue       a batch with N messages, awaited; then one that acknowledges them
 //   store_bench --benchmark_filter=Stream      64 such batches under way
+//   store_bench --benchmark_filter=Drain       a queue of N messages read and acknowledged
 //   store_bench --benchmark_filter=FanOut      one message into the queues of N sessions
 //
 // PETREL_BENCH_DIR is where the store's directory is made (default: the current one).
@@ -12,6 +13,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <mutex>
+#include <optional>
 
 #include "storage/memory/memory_store.h"
 #include "storage/rocksdb/rocksdb_store.h"
@@ -75,13 +77,24 @@ class BenchLane final : public LaneEvents {
   void on_committed(BatchNumber number) override { committed_ = number; }
   void on_trouble(const StoreError& error) override { throw std::runtime_error(error.what); }
   void on_trouble_over() override {}
-  void on_queue_page(QueuePage) override {}
+  void on_queue_page(QueuePage page) override { page_ = std::move(page); }
+  QueuePage read(QueuePosition position, std::size_t limit) {
+    page_.reset();
+    lane_->read_queue(1, 1, std::move(position), limit, std::size_t{1} << 20);
+    for (lane_->poll(*this); !page_; lane_->poll(*this)) {
+      std::unique_lock lock(mutex_);
+      wake_.wait(lock, [this] { return woken_; });
+      woken_ = false;
+    }
+    return std::move(*page_);
+  }
 
  private:
   std::mutex mutex_;
   std::condition_variable wake_;
   bool woken_ = false;
   BatchNumber submitted_ = 0, committed_ = 0;
+  std::optional<QueuePage> page_;
   std::unique_ptr<Lane> lane_;
 };
 
@@ -144,6 +157,43 @@ BENCHMARK(Stream)
     ->ArgsProduct({{kMemory, kInterval, kUnspaced, kAlways}, {1, 10, 100}})
     ->UseRealTime()
     ->MeasureProcessCPUTime();
+
+// A long queue is read in pages and acknowledged, message by message in batches of ten.
+void Drain(benchmark::State& state) {
+  Place place(state.range(0));
+  BenchLane lane(place.store());
+  Ids ids;
+  lane.submit({PutSession{{1, "client", 60, true, 0}}});
+  std::int64_t messages = 0;
+  for (auto _ : state) {
+    state.PauseTiming();
+    for (std::int64_t i = 0; i < state.range(1); i += 100) {
+      std::vector<Change> in;
+      for (int j = 0; j < 100; ++j) in.emplace_back(Enqueue{1, {ids.next(), message(), "", wire::Qos::k1, false, ""}});
+      lane.submit(std::move(in));
+      lane.wait(64);
+    }
+    lane.wait(0);
+    state.ResumeTiming();
+    QueuePosition position;
+    for (bool more = true; more;) {
+      const QueuePage page = lane.read(position, 256);
+      more = page.more;
+      std::vector<Change> out;
+      for (const QueueEntry& entry : page.entries) {
+        position.advance(entry.id);
+        out.emplace_back(Acknowledge{1, entry.id});
+        if (out.size() == 10) lane.submit(std::exchange(out, {}));
+      }
+      lane.submit(std::move(out));
+      lane.wait(64);
+      messages += static_cast<std::int64_t>(page.entries.size());
+    }
+    lane.wait(0);
+  }
+  report(state, place, messages);
+}
+BENCHMARK(Drain)->ArgsProduct({{kMemory, kInterval}, {100'000}})->UseRealTime()->MeasureProcessCPUTime();
 
 void FanOut(benchmark::State& state) {
   Place place(state.range(0));
