@@ -4,8 +4,12 @@
 
 #include <algorithm>
 
+#include "base/clock.h"
+
 namespace petrel::storage::rocks {
 namespace {
+
+constexpr TimeMs kExpiryMarginMs = 60'000;  // the broker's clock may have gone another way
 
 std::string_view view(const rocksdb::Slice& slice) { return {slice.data(), slice.size()}; }
 
@@ -33,6 +37,7 @@ Result<void, StoreError> Collector::collect() {
 
 Result<std::shared_ptr<const LiveBodies>, StoreError> Collector::mark() const {
   auto live = std::make_shared<LiveBodies>();
+  live->expired_before = SteadyClock().now() - kExpiryMarginMs;
   const SessionTable& table = database_.table();
   {
     // Before the iterator exists: what it sees holds every entry of these ids.

@@ -1,7 +1,7 @@
-// Takes bodies off the disk that no queue refers to. Nothing counts references: when the bodies' files have grown to
-// twice what was left the last time, the collector reads which entries wait in the queues, marks their messages, and
-// has RocksDB rewrite the bodies without the others. A message that arrives meanwhile is not touched: only ids that
-// were committed before the queues were read can go.
+// Takes bodies off the disk that no queue refers to, and those that have expired. Nothing counts references: when the
+// bodies' files have grown to twice what was left the last time, the collector reads which entries wait in the queues,
+// marks their messages, and has RocksDB rewrite the bodies without the others. A message that arrives meanwhile is not
+// touched: only ids that were committed before the queues were read can go.
 //
 // Threads: one, the store's for this, which holds the database's `use` shared.
 #pragma once

@@ -48,9 +48,10 @@ class LiveSet {
   std::vector<std::uint64_t> bits_;
 };
 
-// Which bodies a compaction may leave out: those up to the tips that are not in the set.
+// Which bodies a compaction may leave out: those up to the tips that are not in the set, and those that have expired.
 struct LiveBodies {
   LaneTips tips;
+  TimeMs expired_before = 0;
   LiveSet set;
 };
 

@@ -38,10 +38,11 @@ class BodyFilter final : public rocksdb::CompactionFilter {
  public:
   explicit BodyFilter(std::shared_ptr<const LiveBodies> live) : live_(std::move(live)) {}
   const char* Name() const override { return "petrel.bodies"; }
-  Decision FilterV2(int, const rocksdb::Slice& key, ValueType type, const rocksdb::Slice&, std::string*,
+  Decision FilterV2(int, const rocksdb::Slice& key, ValueType type, const rocksdb::Slice& value, std::string*,
                     std::string*) const override {
     const auto id = decode_body_key(view(key));
     if (type != ValueType::kValue || !id) return Decision::kKeep;
+    if (message_expiry(view(value)) < live_->expired_before) return Decision::kRemove;
     return *id > live_->tips.of(lane_of(*id)) || live_->set.may_hold(*id) ? Decision::kKeep : Decision::kRemove;
   }
 

@@ -158,6 +158,25 @@ TEST_F(Layout, MessagesThatNobodyWaitsForLeaveTheDisk) {
   EXPECT_EQ(store_->counts().unreadable, 0U);
 }
 
+// Its entry stays until the session reads it, and says so.
+TEST_F(Layout, AnExpiredMessageLeavesTheDiskBeforeItsEntry) {
+  ContractLane lane(*store_, 0);
+  wire::Message::Parts parts;
+  const std::string payload = noise(10'000, 3);
+  parts.topic = "a";
+  parts.payload = payload;
+  parts.expires_at = 1'700'000'000'000;
+  lane.commit({put_session(1), enqueue(1, id(1), wire::Message::create(parts)), enqueue(1, id(2), message("y"))});
+  store_->flush();
+  ASSERT_TRUE(store_->collect().has_value());
+  EXPECT_LT(store_->file_bytes(), 5000U);
+  const QueuePage page = lane.read(1);
+  ASSERT_THAT(page.entries, SizeIs(2));
+  EXPECT_TRUE(page.entries[0].message->expired(1));
+  EXPECT_EQ(page.entries[1].message->payload(), "y");
+  EXPECT_EQ(store_->counts().unreadable, 0U);
+}
+
 // The last message is known even when it has left the disk: its id must not come again below a floor.
 TEST_F(Layout, IdsGoOnAfterEverythingWasAcknowledgedAndCollected) {
   {

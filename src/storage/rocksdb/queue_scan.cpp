@@ -9,15 +9,30 @@ namespace {
 
 std::string_view view(const rocksdb::Slice& slice) { return {slice.data(), slice.size()}; }
 
-// Null: missing or damaged; `failed` tells a reading error from that.
-Ref<const wire::Message> read_body(Database& database, MessageId id, rocksdb::PinnableSlice& bytes,
-                                   std::optional<StoreError>& failed) {
+Ref<const wire::Message> expired_message() {
+  wire::Message::Parts parts;
+  parts.expires_at = 0;
+  return wire::Message::create(parts);
+}
+
+struct Body {
+  Ref<const wire::Message> message;  // null: gone or damaged
+  bool damaged = false;
+  std::optional<StoreError> error;  // could not be read
+};
+
+Body read_body(Database& database, MessageId id, rocksdb::PinnableSlice& bytes) {
   bytes.Reset();
+  Body body;
   const rocksdb::Status status =
       database.db().Get(rocksdb::ReadOptions(), database.column(Database::kBodies), body_key(id), &bytes);
-  if (status.ok()) return decode_message(view(bytes));
-  if (!status.IsNotFound()) failed = database.error(status);
-  return nullptr;
+  if (status.ok()) {
+    body.message = decode_message(view(bytes));
+    body.damaged = !body.message;
+  } else if (!status.IsNotFound()) {
+    body.error = database.error(status);
+  }
+  return body;
 }
 
 }  // namespace
@@ -56,12 +71,16 @@ QueuePage read_page(Database& database, const PageRequest& request, std::size_t&
     }
     QueueEntry entry;
     entry.id = key->message;
-    entry.message = read_body(database, key->message, bytes, page.error);
-    if (page.error) return page;
-    if (!entry.message || !decode_entry(view(iterator->value()), entry)) {
-      ++unreadable;
-      continue;
+    Body body = read_body(database, key->message, bytes);
+    if (body.error) {
+      page.error = std::move(body.error);
+      return page;
     }
+    if (body.damaged || !decode_entry(view(iterator->value()), entry)) {
+      ++unreadable;
+      body.message = nullptr;
+    }
+    entry.message = body.message ? std::move(body.message) : expired_message();
     taken_bytes += entry.message->block_bytes();
     page.entries.push_back(std::move(entry));
   }
@@ -76,8 +95,7 @@ std::optional<QueueEntry> read_entry(Database& database, SessionId session, Mess
   QueueEntry entry;
   entry.id = message;
   if (!status.ok() || !decode_entry(view(value), entry)) return std::nullopt;
-  std::optional<StoreError> failed;
-  entry.message = read_body(database, message, body, failed);
+  entry.message = read_body(database, message, body).message;
   if (!entry.message) return std::nullopt;
   return entry;
 }

@@ -37,7 +37,8 @@ struct PageRequest {
   std::size_t limit = 0;
   std::size_t limit_bytes = 0;
 };
-// Entries whose message is missing or damaged are left out and counted in `unreadable`.
+// An entry whose message is gone (it had expired) or damaged has an empty message that expired long ago: whoever reads
+// it acknowledges it without delivering it. The damaged are counted in `unreadable`.
 QueuePage read_page(Database& database, const PageRequest& request, std::size_t& unreadable);
 
 // One entry with its message; nothing if either is missing or damaged.

@@ -282,6 +282,13 @@ Ref<const wire::Message> decode_message(std::string_view bytes) {
   return wire::Message::create(parts);
 }
 
+TimeMs message_expiry(std::string_view bytes) {
+  Reader in(bytes);
+  if ((in.u8() & 8) == 0) return kNever;
+  const auto expiry = static_cast<TimeMs>(in.u64());
+  return in.ok() ? expiry : kNever;
+}
+
 void append_acknowledged(std::string& out, const AcknowledgedRecord& record) {
   append_varint(out, record.floors.size());
   for (const MessageId floor : record.floors) append_u64(out, floor);

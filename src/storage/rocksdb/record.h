@@ -75,6 +75,7 @@ bool decode_entry(std::string_view bytes, QueueEntry& entry);  // all but id and
 // Not kept: Message::publisher(), which names a session of the running broker.
 void append_message(std::string& out, const wire::Message& message);
 Ref<const wire::Message> decode_message(std::string_view bytes);  // null: damaged
+TimeMs message_expiry(std::string_view bytes);                    // kNever for what does not say
 
 struct AcknowledgedRecord {
   std::vector<MessageId> floors;  // one for each lane, with the lane in its low bits

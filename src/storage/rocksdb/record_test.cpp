@@ -149,6 +149,9 @@ TEST(Record, EntriesAndMessagesRoundTrip) {
   EXPECT_EQ(copy->qos(), wire::Qos::k2);
   EXPECT_TRUE(copy->retain());
   EXPECT_EQ(copy->expires_at(), 1'700'000'000'123);
+  EXPECT_EQ(message_expiry(bytes), 1'700'000'000'123);
+  EXPECT_EQ(message_expiry(bytes.substr(0, 8)), kNever);
+  EXPECT_EQ(message_expiry(""), kNever);
   EXPECT_EQ(copy->publisher(), 0U);  // a name of the broker that ran then
 }
 

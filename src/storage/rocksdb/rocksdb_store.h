@@ -77,7 +77,7 @@ class RocksStore final : public Store {
     std::uint64_t log_bytes = 0;    // given to RocksDB to write
     std::uint64_t rescans = 0;      // reads to find how far a long queue is acknowledged
     std::uint64_t failures = 0;     // attempts to write that failed
-    std::uint64_t unreadable = 0;   // queue entries whose message was missing or damaged
+    std::uint64_t unreadable = 0;   // queue entries that were damaged, or their message
     std::uint64_t collections = 0;  // of messages that nobody needs
   };
   Counts counts() const;
