@@ -179,11 +179,6 @@ Result<void, StoreError> Database::sync() {
   return {};
 }
 
-Result<void, StoreError> Database::resume() {
-  if (const rocksdb::Status status = db_->Resume(); !status.ok()) return error(status);
-  return {};
-}
-
 Result<void, StoreError> Database::probe() {
   rocksdb::Env* env = env_ != nullptr ? env_ : rocksdb::Env::Default();
   const std::string name = path_ + "/PROBE";

@@ -79,8 +79,6 @@ class Database {
   // What was written before is on the disk afterwards. RocksDB is not asked, whose SyncWAL() must not be called when a
   // write has failed: the files of its log are synced from outside.
   [[nodiscard]] Result<void, StoreError> sync();
-  // After a failed write: what is in memory goes to new files, if the disk lets it.
-  [[nodiscard]] Result<void, StoreError> resume();
   // Whether a small file can be written where the database is.
   [[nodiscard]] Result<void, StoreError> probe();
   void flush();

@@ -113,7 +113,7 @@ void RocksStore::count(Change change) {
 
 void RocksStore::flush() {
   const std::shared_lock use(parts_->database.use);
-  if (parts_->database.is_open()) parts_->database.flush();
+  if (!failing_ && parts_->database.is_open()) parts_->database.flush();
 }
 
 Result<void, StoreError> RocksStore::collect() {
@@ -200,8 +200,7 @@ void RocksStore::commit_group(std::vector<Item>& group) {
       ++(result.has_value() ? c.groups : c.failures);
     });
     if (result.has_value()) {
-      if (std::exchange(failing_, false)) announce(std::nullopt);
-      resumed_ = false;
+      if (failing_.exchange(false)) announce(std::nullopt);
       return finish(group, Outcome::kCommitted);
     }
     failing_ = true;
@@ -291,16 +290,11 @@ void RocksStore::end_lane(LaneCore& lane) {
   std::erase(ending_, &lane);
 }
 
-// RocksDB refuses writes once one has failed. First it is asked to go on; where it cannot, it is opened again, but not
-// before the disk takes writes: until then it stays open for reading.
+// RocksDB is opened again, but not before the disk takes writes: until then it stays open for reading. It is not asked
+// to resume: it may go on with the log file whose write has failed, which its assertions do not allow.
 Result<void, StoreError> RocksStore::repair() {
   rocks::Database& database = parts_->database;
-  if (!std::exchange(resumed_, true) && database.is_open()) {
-    const std::shared_lock use(database.use);
-    if (database.resume().has_value()) return {};
-  }
   if (auto probed = database.probe(); !probed.has_value()) return probed;
-  resumed_ = false;
   database.interrupt_compaction();
   const std::unique_lock use(database.use);
   if (auto opened = database.open(); !opened.has_value()) return opened;
@@ -387,7 +381,7 @@ void RocksStore::sync_loop() {
 void RocksStore::collect_loop() {
   while (pause(options_.collect_interval_ms)) {
     const std::shared_lock use(parts_->database.use);
-    if (!parts_->database.is_open() || !parts_->collector.due()) continue;
+    if (failing_ || !parts_->database.is_open() || !parts_->collector.due()) continue;
     const std::uint64_t before = parts_->database.file_bytes(rocks::Database::kBodies);
     const auto collected = parts_->collector.collect();
     if (collected.has_value()) count([](Counts& c) { ++c.collections; });

@@ -139,6 +139,7 @@ class RocksStore final : public Store {
   std::condition_variable pause_wake_;
   bool pauses_end_ = false;
 
+  std::atomic<bool> failing_{false};  // the last attempt to write failed
   std::atomic<bool> unsynced_{false};
   mutable std::mutex counts_mutex_;
   Counts counts_;
@@ -150,8 +151,6 @@ class RocksStore final : public Store {
   // The writer's.
   std::deque<Item> taken_;
   std::chrono::steady_clock::time_point group_began_;
-  bool failing_ = false;
-  bool resumed_ = false;
 
   MessageId last_message_ = 0;
   SessionId last_session_ = 0;
