@@ -147,7 +147,11 @@ Result<void, StoreError> Database::open() {
     return error(status);
   }
   db_.reset(opened);
-  return {};
+  // What was read from the log counts as written from now on, and new records continue it: it must not lose its end in a
+  // power failure, or those would be lost with it.
+  auto synced = sync();
+  if (!synced.has_value()) close();
+  return synced;
 }
 
 void Database::close() {
