@@ -115,7 +115,8 @@ Result<Publish, Error> decode_publish(ProtocolVersion version, Sender sender, st
     }
   }
   if (publish.topic.empty()) {
-    if (!publish.topic_alias) return protocol_error("PUBLISH with neither topic name nor topic alias (3.3.2.3.4)");
+    if (!publish.topic_alias)
+      return protocol_error("PUBLISH with neither topic name nor topic alias (3.3.2.1), [MQTT-4.7.3-1]");
   } else if (const auto error = check_topic_name(publish.topic)) {
     return *error;
   }
