@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <map>
 
 #include "wire/cursor.h"
 
@@ -127,11 +128,13 @@ Decoded decode_bytes(ProtocolVersion version, Sender sender, BytesView bytes) {
 }
 
 void check(const std::vector<Valid>& table) {
+  std::map<std::pair<ProtocolVersion, Sender>, std::string> streams;
   for (const Valid& row : table) {
     const std::string bytes = bytes_of(row.packet);
     for (const ProtocolVersion version : versions_of(row.versions)) {
       SCOPED_TRACE(std::string(row.packet) + " in version " + std::to_string(static_cast<int>(version)));
       write_seed(version, row.sender, bytes);
+      streams[{version, row.sender}] += bytes;
       const Decoded decoded = decode_bytes(version, row.sender, bytes);
       if (!decoded.packet.has_value()) {
         ADD_FAILURE() << decoded.packet.error().what;
@@ -150,6 +153,7 @@ void check(const std::vector<Valid>& table) {
       for (std::size_t size = 0; size < bytes.size(); ++size) check_part(version, row.sender, bytes, size);
     }
   }
+  for (const auto& [side, stream] : streams) write_seed(side.first, side.second, stream);
 }
 
 void check(const std::vector<Invalid>& table) {
