@@ -38,6 +38,8 @@ Written written(const MatchList& list) {
 
 class Topics {
  public:
+  explicit Topics(SubscriptionIndex& index) : index_(index) {}
+
   void apply(char operation, SubscriberId id, std::string_view text) {
     switch (operation) {
       case 's':
@@ -63,9 +65,13 @@ class Topics {
         break;
     }
   }
-  void check_counts() const {
+  // The counts are right, and the index is left as it was found.
+  void finish() {
     PETREL_REQUIRE(index_.subscription_count() + index_.shared_subscription_count() == nodes_.size());
     PETREL_REQUIRE(retained_.count() == names_.size());
+    for (const auto& [key, node] : nodes_) PETREL_REQUIRE(index_.unsubscribe(node, key.second));
+    PETREL_REQUIRE(index_.subscription_count() + index_.shared_subscription_count() == 0);
+    for (const auto& [key, node] : nodes_) PETREL_REQUIRE(index_.find(key.first) == nullptr);
   }
 
  private:
@@ -107,7 +113,7 @@ class Topics {
     PETREL_REQUIRE(found == expected);
   }
 
-  SubscriptionIndex index_;
+  SubscriptionIndex& index_;
   MatchCache cache_{index_, 8, 1 << 16};
   RetainedTopics<Note> retained_;
   std::map<std::pair<std::string, SubscriberId>, SubscriptionIndex::Node*> nodes_;
@@ -119,7 +125,9 @@ class Topics {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   std::string_view rest(reinterpret_cast<const char*>(data), size);
-  petrel::topics::Topics topics;
+  // One for all inputs, for making it costs more than most inputs do.
+  static petrel::topics::SubscriptionIndex index;
+  petrel::topics::Topics topics(index);
   while (!rest.empty()) {
     const std::string_view line = rest.substr(0, rest.find('\n'));
     rest.remove_prefix(std::min(rest.size(), line.size() + 1));
@@ -129,6 +137,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const auto id = static_cast<petrel::topics::SubscriberId>(1 + (static_cast<unsigned char>(line[1]) & 7));
     if (petrel::is_mqtt_utf8(text)) topics.apply(line[0], id, text);
   }
-  topics.check_counts();
+  topics.finish();
   return 0;
 }
