@@ -16,7 +16,7 @@ constexpr std::uint8_t kUserNameFlag = 0x80, kPasswordFlag = 0x40, kWillRetain =
 Result<ProtocolVersion, Error> read_version(Cursor& cursor) {
   const std::string_view protocol = cursor.binary();
   const std::uint8_t level = cursor.u8();
-  if (!cursor.ok()) return malformed("CONNECT is cut short");
+  if (!cursor.ok()) return malformed("CONNECT is cut short [MQTT-3.1.4-1]");
   if (protocol == "MQTT" && level == 4) return ProtocolVersion::kV311;
   if (protocol == "MQTT" && level == 5) return ProtocolVersion::kV5;
   if (protocol == "MQIsdp" && level == 3) return ProtocolVersion::kV31;
@@ -112,7 +112,7 @@ Result<Connect, Error> decode_connect(BytesView body) {
   connect.version = *version;
   const std::uint8_t flags = cursor.u8();
   connect.keep_alive_s = cursor.u16();
-  if (!cursor.ok()) return malformed("CONNECT is cut short");
+  if (!cursor.ok()) return malformed("CONNECT is cut short [MQTT-3.1.4-1]");
   if (const auto error = check_flags(connect.version, flags)) return *error;
   connect.clean_start = (flags & kCleanStart) != 0;
   if (connect.version == ProtocolVersion::kV5) {
@@ -134,7 +134,7 @@ Result<Connect, Error> decode_connect(BytesView body) {
     if (!(connect.version == ProtocolVersion::kV31 && cursor.empty())) connect.password = cursor.binary();
     if (!cursor.ok()) return malformed("password is missing or cut short [MQTT-3.1.2-19]");
   }
-  if (!cursor.empty()) return malformed("CONNECT has bytes behind its last field");
+  if (!cursor.empty()) return malformed("CONNECT has bytes behind its last field [MQTT-3.1.4-1]");
   return connect;
 }
 
@@ -234,7 +234,7 @@ Result<Connack, Error> decode_connack(ProtocolVersion version, BytesView body) {
     connack.reason = kReasons[code];
   }
   if (connack.session_present && connack.reason != ReasonCode::kSuccess)
-    return protocol_error("CONNACK refuses and has a session present [MQTT-3.2.2-6]");
+    return protocol_error("CONNACK refuses and has a session present [MQTT-3.2.2-6], [MQTT-3.2.2-4] (3.1.1)");
   if (!cursor.empty()) return malformed("CONNACK has bytes behind its last field");
   return connack;
 }

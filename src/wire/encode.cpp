@@ -57,8 +57,11 @@ void put(Sink& sink, PropertyId property, const std::optional<std::string_view>&
 // A list that spans repeated properties of a received packet may hold others in between.
 template <class Sink>
 void put_only(Sink& sink, PropertyId property, BytesView list) {
-  while (const auto next = next_property(list))
+  while (!list.empty()) {
+    const auto next = next_property(list);
+    if (!next) return;
     if (next->id == property) sink.bytes(next->raw);
+  }
 }
 
 template <class Sink>

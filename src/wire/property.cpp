@@ -213,7 +213,8 @@ std::optional<Property> PropertyReader::next() {
   } else {
     const bool repeatable =
         info->id == Id::kUserProperty || (info->id == Id::kSubscriptionIdentifier && packet_ == packet_bit(kPublish));
-    if (seen_[id] && !repeatable) error_ = protocol_error("property given more than once (2.2.2.2)");
+    if (seen_[id] && !repeatable)
+      error_ = protocol_error("property given more than once (the section of the property)");
     seen_[id] = true;
   }
   if (error_) return std::nullopt;

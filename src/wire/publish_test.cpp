@@ -62,6 +62,26 @@ TEST(Publish, Invalid) {
   });
 }
 
+// Every byte at every place of a short and a long topic name: the reason does not depend on where it lies.
+TEST(Publish, EveryByteInATopicName_MQTT_3_3_2_1_and_2) {
+  for (std::size_t length = 1; length <= 20; ++length) {
+    for (std::size_t place = 0; place < length; ++place) {
+      for (unsigned byte = 0; byte < 256; ++byte) {
+        std::string topic(length, 'a');
+        topic[place] = static_cast<char>(byte);
+        char head[4] = {'\x30', static_cast<char>(length + 2)};
+        put_u16(head + 2, static_cast<std::uint16_t>(length));
+        const Decoded decoded = decode_bytes(ProtocolVersion::kV311, kClient, std::string(head, 4) + topic);
+        const auto expected = byte == '+' || byte == '#'  ? kTopicNameInvalid
+                              : byte == 0 || byte >= 0x80 ? kMalformedPacket
+                                                          : kSuccess;
+        ASSERT_EQ(decoded.packet.has_value() ? kSuccess : decoded.packet.error().reason, expected)
+            << byte << " at " << place << " of " << length;
+      }
+    }
+  }
+}
+
 TEST(Publish, InvalidProperties) {
   check(std::vector<Invalid>{
       {kV5, kClient, "MQTT-3.3.2-8", "30 ~ 'a' (23 0000)", kTopicAliasInvalid},
