@@ -23,7 +23,7 @@ Shard::Received Shard::receive_connect(Connection& connection, BytesView bytes) 
   };
   // Told from the first byte, so that a stranger's stream is not gathered in hope of a packet.
   if (byte_at(bytes, 0) != 0x10) return closed("first packet is not a CONNECT [MQTT-3.1.0-1]");
-  const auto frame = wire::next_frame(bytes, settings_.max_packet_bytes);
+  const auto frame = wire::next_frame(ProtocolVersion::kV5, bytes, settings_.max_packet_bytes);
   if (!frame.has_value()) return closed(frame.error().what);
   if (!frame->complete) {
     result.needed_bytes = frame->needed_bytes;

@@ -85,7 +85,7 @@ Shard::Received Shard::receive(Connection& connection, BytesView bytes) {
       case Connection::State::kOpen:
         break;
     }
-    const auto frame = wire::next_frame(bytes.substr(result.consumed), settings_.max_packet_bytes);
+    const auto frame = wire::next_frame(connection.version, bytes.substr(result.consumed), settings_.max_packet_bytes);
     if (!frame.has_value()) {
       fail(connection, frame.error().reason, frame.error().what);
       continue;

@@ -27,7 +27,7 @@ Ref<const Message> Message::create(const Parts& parts) {
 void Message::destroy(const Message* message) noexcept { std::free(const_cast<Message*>(message)); }
 
 std::uint32_t Message::remaining_expiry_s(TimeMs now) const {
-  return now >= expires_at_ ? 0 : static_cast<std::uint32_t>((expires_at_ - now + 999) / 1000);
+  return now >= expires_at_ ? 0 : static_cast<std::uint32_t>((expires_at_ - now - 1) / 1000 + 1);
 }
 
 }  // namespace petrel::wire
