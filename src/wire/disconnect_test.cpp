@@ -73,5 +73,15 @@ TEST(Auth, Invalid) {
   });
 }
 
+TEST(Disconnect, ShortestForm_3_14_2_1) {
+  Disconnect disconnect;
+  EXPECT_EQ(encode_any(ProtocolVersion::kV5, disconnect).view(), bytes_of("e0 00"));
+  disconnect.reason = kSessionTakenOver;
+  EXPECT_EQ(encode_any(ProtocolVersion::kV5, disconnect).view(), bytes_of("e0 01 8e"));
+  disconnect.reason_string = "x";
+  EXPECT_EQ(encode_any(ProtocolVersion::kV5, disconnect).view(), bytes_of("e0 ~ 8e (1f 'x')"));
+  EXPECT_EQ(encode_any(ProtocolVersion::kV311, disconnect).view(), bytes_of("e0 00"));
+}
+
 }  // namespace
 }  // namespace petrel::wire::test
