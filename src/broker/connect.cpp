@@ -99,7 +99,7 @@ Shard::Received Shard::accept(Connection& connection, const Connect& connect, st
     refuse(connection, connect.version, reason, client_id, why);
     return result;
   };
-  if (shutting_down_) return refused(Reason::kServerShuttingDown, "server is shutting down");
+  if (shutting_down_) return refused(Reason::kServerUnavailable, "server is shutting down");
   if (connect.authentication_method)
     return refused(Reason::kBadAuthenticationMethod, "no enhanced authentication method is configured");
   if (trouble_ && (!connect.clean_start || connect.session_expiry_interval_s.value_or(0) != 0))
@@ -114,12 +114,13 @@ Shard::Received Shard::accept(Connection& connection, const Connect& connect, st
   bool present = false;
   if (const auto it = by_client_id_.find(client_id); it != by_client_id_.end()) {
     session = it->second;
-    if (session->connection != nullptr) {
-      // [MQTT-3.1.4-3]: the existing connection goes.
-      const topics::SubscriberId id = session->id;
+    const topics::SubscriberId id = session->id;
+    // [MQTT-3.1.4-3]: the existing connection goes.
+    if (session->connection != nullptr)
       fail(*session->connection, Reason::kSessionTakenOver, "another connection took the session over");
-      session = find(id);
-    }
+    // A will or an end that is due comes first, though its timer has not gone off yet.
+    if (session = find(id); session != nullptr && session->absence != nullptr) check_absence(*session->absence);
+    session = find(id);
     if (session != nullptr && connect.clean_start) {
       end_session(*session);
       session = nullptr;
@@ -221,11 +222,10 @@ void Shard::apply_connect(Connection& connection, Session& session, const Connec
   session.expiry_interval_s = expiry_s;
   if (session.absence != nullptr) wheel_.cancel(*session.absence);
   session.absence.reset();
-  session.incoming.begin_connection(settings_.receive_maximum);
-  const std::uint16_t receive_maximum =
-      std::min(connect.receive_maximum.value_or(65535), settings_.max_inflight_messages);
-  if (session.outbound != nullptr || receive_maximum != settings_.max_inflight_messages)
-    session.out().outgoing.begin_connection(receive_maximum);
+  // Clients of 3.x know no Receive Maximum.
+  session.incoming.begin_connection(connect.version == ProtocolVersion::kV5 ? settings_.receive_maximum : 65535);
+  session.receive_maximum = std::min(connect.receive_maximum.value_or(65535), settings_.max_inflight_messages);
+  if (session.outbound != nullptr) session.outbound->outgoing.begin_connection(session.receive_maximum);
   if (expiry_s > 0 && session.stored == 0) {
     session.stored = shared_.last_session_id.fetch_add(1, std::memory_order_relaxed) + 1;
     by_stored_id_.emplace(session.stored, &session);

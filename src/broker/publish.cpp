@@ -60,6 +60,8 @@ bool Shard::take_publish(Connection& connection, const wire::Publish& publish, s
       topic.starts_with('$') && (topic.starts_with("$SYS/") || topic == "$SYS" || topic.starts_with("$share/"));
   const bool unstorable = trouble_ && !forbidden && needs_store(session, publish, topic);
   if (unstorable && publish.qos != Qos::k0 && connection.version != wire::ProtocolVersion::kV5) {
+    // Not taken: it is to be new when it comes again.
+    if (publish.qos == Qos::k2) session.incoming.release(publish.packet_id);
     fail(connection, *trouble_, "the store takes no changes, and the message needs it");
     return false;
   }

@@ -18,6 +18,7 @@ Shard::Shard(std::uint32_t index, SharedState& shared, storage::Lane& lane, Shar
       refusals_(log),
       random_(random),
       cache_(shared.index, shared.settings.match_cache_topics, shared.settings.match_cache_bytes),
+      by_client_id_(0, StringHash{shared.hash_seed}),
       outbox_(shared.shard_count) {}
 
 Shard::~Shard() { refusals_.finish(); }

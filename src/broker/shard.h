@@ -229,7 +229,7 @@ class Shard final : private storage::LaneEvents, private storage::Recovery {
   }
   storage::MessageId next_message_id();
   std::uint32_t owner_of(std::string_view client_id) const {
-    return static_cast<std::uint32_t>(hash_bytes(client_id) % shared_.shard_count);
+    return static_cast<std::uint32_t>(hash_bytes(client_id, shared_.hash_seed) % shared_.shard_count);
   }
 
   const std::uint32_t index_;
@@ -252,7 +252,8 @@ class Shard final : private storage::LaneEvents, private storage::Recovery {
 
   struct StringHash {
     using is_transparent = void;
-    std::size_t operator()(std::string_view s) const { return hash_bytes(s); }
+    std::uint64_t seed = 0;
+    std::size_t operator()(std::string_view s) const { return hash_bytes(s, seed); }
   };
   // Keys view the sessions' own client_id.
   boost::unordered_flat_map<std::string_view, Session*, StringHash, std::equal_to<>> by_client_id_;
@@ -287,7 +288,7 @@ class Shard final : private storage::LaneEvents, private storage::Recovery {
     TimeMs left_at = 0;
     std::vector<RecoveredExchange> exchanges;
   };
-  boost::unordered_flat_map<Session*, Recovered> recovered_;  // while recovering
+  boost::unordered_flat_map<storage::SessionId, Recovered> recovered_;  // while recovering
   bool shutting_down_ = false;
 };
 

@@ -61,6 +61,7 @@ class World final : public Surroundings {
   int restarts_ = 0;
   int links_ = 0;
   bool refusals_expected_ = false;
+  bool strangers_may_stay_ = false;
   History history_;
   storage::MemoryStore durable_{{.survives_reopen = true}};
   std::unique_ptr<SimStore> store_;
