@@ -436,7 +436,7 @@ void Client::on_message(const wire::Publish& publish, const std::string& topic) 
               std::to_string(times) + " times [MQTT-4.3.3-10]");
   ever_received_.insert(index);
   // A message may have been sent a first time before there was a subscription, or been refused then.
-  if (times > 1 || !plan_.group.empty() || !subscribed_before || world_.refusals_expected()) return;
+  if (times > 1 || !plan_.group.empty() || !subscribed_before || world_.store_was_in_trouble()) return;
   const std::string key =
       std::to_string(publication.publisher) + " " + topic + " " + std::to_string(static_cast<int>(publication.qos));
   const auto [newest, first] = newest_.try_emplace(key, index);

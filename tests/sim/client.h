@@ -30,6 +30,7 @@ class Surroundings {
   virtual int restarts() const = 0;
   // Whether the store has been in trouble lately, or the broker has been shutting down: refusals are in order.
   virtual bool refusals_expected() const = 0;
+  virtual bool store_was_in_trouble() const = 0;
   virtual void trace(const std::string& line) = 0;
 
  protected:
