@@ -76,6 +76,12 @@ void Client::act() {
 }
 
 void Client::connect(bool clean_start) {
+  if (plan_.session == Session::kExpires && unanswered_) {
+    // The session that is there may be another than the one that is remembered: nobody can tell.
+    lose_session();
+    clean_start = true;
+  }
+  unanswered_ = true;
   link_ = world_.open_link();
   connected_in_life_ = world_.restarts();
   state_ = State::kConnecting;
@@ -343,6 +349,7 @@ void Client::on_connack(const wire::Connack& connack) {
     violation("the session is lost");
   if (!present) lose_session();
   session_known_ = true;
+  unanswered_ = false;
   state_ = State::kOpen;
   if (earlier_life_ != connected_in_life_) of_earlier_.clear();
   peer_receive_maximum_ = connack.receive_maximum.value_or(65535);
@@ -435,8 +442,8 @@ void Client::on_message(const wire::Publish& publish, const std::string& topic) 
     violation("message " + payload + " of QoS " + std::to_string(static_cast<int>(publish.qos)) + " came " +
               std::to_string(times) + " times [MQTT-4.3.3-10]");
   ever_received_.insert(index);
-  // A message may have been sent a first time before there was a subscription, or been refused then.
-  if (times > 1 || !plan_.group.empty() || !subscribed_before || world_.store_was_in_trouble()) return;
+  // A message may have been sent a first time before there was a subscription, or been refused or have expired then.
+  if (publication.may_expire || times > 1 || !plan_.group.empty() || !subscribed_before || world_.store_was_in_trouble()) return;
   const std::string key =
       std::to_string(publication.publisher) + " " + topic + " " + std::to_string(static_cast<int>(publication.qos));
   const auto [newest, first] = newest_.try_emplace(key, index);

@@ -118,6 +118,7 @@ class Client {
   std::string input_;
   bool session_known_ = false;
   bool asked_clean_ = false;
+  bool unanswered_ = false;  // a CONNECT was sent whose CONNACK never came
   int connected_in_life_ = 0;
 
   // As publisher.
