@@ -17,6 +17,7 @@ using Session = ClientPlan::Session;
 namespace {
 
 constexpr std::uint32_t kShortExpiryS = 60;
+constexpr std::size_t kPlentyOfRoom = 1U << 20;
 
 bool is_will(const std::string& topic) { return topic.starts_with("will/"); }
 bool is_retained(const std::string& topic) { return topic.starts_with("r/"); }
@@ -82,6 +83,10 @@ void Client::connect(bool clean_start) {
     clean_start = true;
   }
   unanswered_ = true;
+  // A CONNECT that overtakes the DISCONNECT of the connection before takes the session over.
+  if (farewell_.link != nullptr && !farewell_.link->to_broker.empty())
+    world_.history().wills[farewell_.will].given_up_in_life = -1;
+  farewell_ = {};
   link_ = world_.open_link();
   connected_in_life_ = world_.restarts();
   state_ = State::kConnecting;
@@ -183,7 +188,7 @@ void Client::unsubscribe(std::size_t which) {
   wire::Unsubscribe packet;
   packet.packet_id = next_packet_id();
   packet.filters.push_back(filter);
-  removing_[packet.packet_id] = which;
+  removing_[packet.packet_id] = {filter, spans_.size()};
   write(packet);
   world_.trace(id() + " unsubscribes from " + filter);
 }
@@ -219,8 +224,9 @@ void Client::settle_will(bool polite) {
   if (!will_) return;
   WillRecord& will = world_.history().wills[*will_];
   if (polite) {
-    // Unless the broker is killed before it reads so: then it may come.
-    will.due = WillRecord::Due::kPerhaps;
+    // A client that does not read may have been given up by the broker already.
+    if (link_->room >= kPlentyOfRoom) will.given_up_in_life = connected_in_life_;
+    farewell_ = {link_, *will_};
   } else if (state_ == State::kOpen && plan_.will_delay_s == 0) {
     const bool outlives_a_kill = plan_.session != Session::kClean;
     const bool killed = world_.restarts() != connected_in_life_;
@@ -430,7 +436,7 @@ void Client::on_message(const wire::Publish& publish, const std::string& topic) 
   bool subscribed_before = false;
   std::set<std::string> seen;
   for (const SubscriptionSpan& span : spans_) {
-    if (!topics::matches(span.filter, topic)) continue;
+    if (!topics::matches(span.filter, topic) || span.gone_at < publication.sent_at) continue;
     if (seen.insert(span.filter).second) ++filters;
     subscribed_before = subscribed_before || span.active_since < publication.sent_at;
   }
@@ -443,7 +449,9 @@ void Client::on_message(const wire::Publish& publish, const std::string& topic) 
               std::to_string(times) + " times [MQTT-4.3.3-10]");
   ever_received_.insert(index);
   // A message may have been sent a first time before there was a subscription, or been refused or have expired then.
-  if (publication.may_expire || times > 1 || !plan_.group.empty() || !subscribed_before || world_.store_was_in_trouble()) return;
+  if (publication.may_expire || times > 1 || !plan_.group.empty() || !subscribed_before ||
+      world_.store_was_in_trouble())
+    return;
   const std::string key =
       std::to_string(publication.publisher) + " " + topic + " " + std::to_string(static_cast<int>(publication.qos));
   const auto [newest, first] = newest_.try_emplace(key, index);
@@ -504,7 +512,12 @@ void Client::on_suback(const wire::Suback& suback) {
 }
 
 void Client::on_unsuback(const wire::Suback& unsuback) {
-  if (removing_.erase(unsuback.packet_id) == 0) violation("UNSUBACK for a packet identifier not in use");
+  const auto it = removing_.find(unsuback.packet_id);
+  if (it == removing_.end()) violation("UNSUBACK for a packet identifier not in use");
+  const Step now = world_.next_step();
+  for (std::size_t i = 0; i < it->second.spans; ++i)
+    if (spans_[i].filter == it->second.filter) spans_[i].gone_at = std::min(spans_[i].gone_at, now);
+  removing_.erase(it);
 }
 
 bool Client::is_subscribed(const std::string& filter) const {

@@ -145,10 +145,19 @@ class Client {
   std::map<std::string, std::string> retained_seen_;
 
   std::vector<SubscriptionSpan> spans_;
-  std::map<wire::PacketId, std::size_t> asked_;     // SUBSCRIBE under way: its span
-  std::map<wire::PacketId, std::size_t> removing_;  // UNSUBSCRIBE under way
+  std::map<wire::PacketId, std::size_t> asked_;  // SUBSCRIBE under way: its span
+  struct Removing {
+    std::string filter;
+    std::size_t spans;  // those before this one are meant
+  };
+  std::map<wire::PacketId, Removing> removing_;  // UNSUBSCRIBE under way
   Step left_at_ = 0;
   std::optional<std::size_t> will_;
+  struct Farewell {
+    std::shared_ptr<Link> link;
+    std::size_t will = 0;
+  };
+  Farewell farewell_;  // the last DISCONNECT
 };
 
 }  // namespace petrel::sim

@@ -305,8 +305,8 @@ void World::check_wills() {
     if (will.seen > 1) throw Violation("will " + std::to_string(i) + " came " + std::to_string(will.seen) + " times");
     if (will.due == WillRecord::Due::kYes && will.seen == 0)
       throw Violation("will " + std::to_string(i) + " of client " + std::to_string(will.client) + " never came");
-    if (will.due == WillRecord::Due::kNo && will.seen != 0)
-      throw Violation("will " + std::to_string(i) + " came though it was not due");
+    if (will.given_up_in_life == restarts_ && !store_was_in_trouble_ && will.seen != 0)
+      throw Violation("will " + std::to_string(i) + " came though the client had disconnected [MQTT-3.14.4-3]");
   }
 }
 
