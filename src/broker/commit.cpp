@@ -104,10 +104,7 @@ void Shard::release_one(Held& held) {
         request_flush(connection);
         return;
       }
-      // Larger than the client accepts: as if sent and acknowledged [MQTT-3.1.2-25].
-      (void)session->outbound->outgoing.on_pubrec(held.packet_id, Reason::kPacketTooLarge);
-      change(storage::EraseOutgoing{session->stored, held.packet_id});
-      drop(*session, delivery, counters_.dropped_too_large);
+      discard_too_large(*session, held.packet_id);
       return;
     }
     case Held::Kind::kOpen:

@@ -196,19 +196,19 @@ void Shard::send(Session& session, OutgoingPublish& publish, session::Delivery d
     hold(session, Held::Kind::kPublish, how.packet_id);
     return;
   }
-  if (!publish.append(connection, pool_, how)) {
-    // Larger than the client accepts: treated as if it had been sent and acknowledged [MQTT-3.1.2-25].
-    counters_.dropped_too_large.add();
-    if (qos == Qos::k1) {
-      (void)outgoing.on_puback(how.packet_id);
-    } else {
-      (void)outgoing.on_pubrec(how.packet_id, Reason::kPacketTooLarge);
-    }
-    if (id != 0) change(storage::Acknowledge{session.stored, id});
-    return;
-  }
+  if (!publish.append(connection, pool_, how)) return discard_too_large(session, how.packet_id);
   counters_.publish_sent.add();
   request_flush(connection);
+}
+
+// A PUBLISH larger than the client accepts: as if it had been sent and acknowledged [MQTT-3.1.2-25].
+void Shard::discard_too_large(Session& session, wire::PacketId packet_id) {
+  session::Outgoing& outgoing = session.outbound->outgoing;
+  const Qos qos = outgoing.find_sent(packet_id)->delivery.qos;
+  const auto done =
+      qos == Qos::k1 ? outgoing.on_puback(packet_id) : outgoing.on_pubrec(packet_id, Reason::kPacketTooLarge);
+  if (qos == Qos::k2 && session.stored != 0) change(storage::EraseOutgoing{session.stored, packet_id});
+  drop(session, *done->finished, counters_.dropped_too_large);
 }
 
 void Shard::drop(const Session& session, const session::Delivery& delivery, Counter& counter) {
@@ -258,7 +258,11 @@ void Shard::resend(Session& session) {
                                       .dup = true,
                                       .packet_id = again->packet_id,
                                       .identifiers = delivery.identifiers.get()});
-    if (fits) counters_.publish_sent.add();
+    if (!fits) {
+      discard_too_large(session, again->packet_id);
+      continue;
+    }
+    counters_.publish_sent.add();
     request_flush(connection);
   }
 }

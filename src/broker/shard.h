@@ -176,6 +176,7 @@ class Shard final : private storage::LaneEvents, private storage::Recovery {
   session::Delivery to_delivery(storage::QueueEntry entry);
   void pump(Session& session);
   void resend(Session& session);
+  void discard_too_large(Session& session, wire::PacketId packet_id);
   void read_backlog(Session& session);
   void drop(const Session& session, const session::Delivery& delivery, Counter& counter);
   Session* find(topics::SubscriberId id) const;
