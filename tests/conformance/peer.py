@@ -17,6 +17,11 @@ class Peer(PacketSocket):
         self.version = scene.version
         self.client_id = ""
         self.connack = None
+        self.ended = False
+
+    def close(self):
+        self.ended = True
+        super().close()
 
     # What is read is decoded; publishes that come before an awaited packet are kept for later reads.
 
@@ -56,9 +61,17 @@ class Peer(PacketSocket):
         self.expect(PINGRESP)
 
     def expect_nothing(self):
-        """No message has come, and none comes before the answer to a PINGREQ."""
-        self.ping()
-        assert not self.early, f"not expected: {self.early[0]}"
+        """No message has come, and none is under way: whoever published last sends fences of QoS 0 and 2, and they come first."""
+        publisher = self.scene.publisher
+        if publisher is None or publisher.ended:
+            publisher = self.scene.client()
+        fence = f"{self.scene.run}/fence/{next(self.scene.numbers)}"
+        self.subscribe(fence, qos=2, packet_id=65000)
+        for qos in (0, 2):
+            publisher.publish(fence, b"fence", qos, packet_id=65000 if qos else None)
+        for _ in range(2):
+            found = self.take_acknowledged()
+            assert found.topic == fence, f"not expected: {found}"
 
     def expect_end(self, code=None, also=()):
         """The broker closes, having sent nothing else than at most a DISCONNECT (5.0) with a fitting reason code."""
@@ -104,6 +117,7 @@ class Peer(PacketSocket):
 
     def publish(self, topic, payload=b"", qos=0, packet_id=None, **more):
         """Publishes and ends the exchange; QoS 0 ends with a round trip, so that the broker has read it. Returns the first answer."""
+        self.scene.publisher = self
         packet_id = packet_id or (1 if qos else None)
         self.send(packets.publish(self.version, topic, payload, qos, packet_id, **more))
         if qos == 0:
@@ -142,6 +156,7 @@ class Scene:
         self.is_petrel = is_petrel
         self.number = next(self.numbers)
         self.peers = []
+        self.publisher = None
 
     @property
     def is_v5(self):
