@@ -157,7 +157,8 @@ Shard::Received Shard::accept(Connection& connection, const Connect& connect, st
 std::string Shard::connack_for(const Connection& connection, const Connect& connect, bool session_present) const {
   const Session& session = *connection.session;
   wire::Connack connack;
-  connack.session_present = session_present;
+  // 3.1 has no such flag: the byte is reserved (3.1, 3.2).
+  connack.session_present = session_present && connect.version != ProtocolVersion::kV31;
   if (connect.version == ProtocolVersion::kV5) {
     if (connect.session_expiry_interval_s.value_or(0) != session.expiry_interval_s)
       connack.session_expiry_interval_s = session.expiry_interval_s;

@@ -5,7 +5,7 @@ from registry import Row
 ROWS = [
     # The fixed header and the connect flags.
     Row("fixed-header-flags", "11 LL HEAD 02 003c P 0001 'a'", v5="MQTT-2.1.3-1", v311="MQTT-2.2.2-1 MQTT-2.2.2-2"),
-    Row("reserved-connect-flag", "10 LL HEAD 03 003c P 0001 'a'", v5="MQTT-3.1.2-3", v311="MQTT-3.1.2-3"),
+    Row("reserved-connect-flag", "10 LL HEAD 03 003c P 0001 'a'", v5="MQTT-3.1.2-3", v311="MQTT-3.1.2-3 MQTT-3.2.2-6"),
     Row("will-qos-3", "10 LL HEAD 1e 003c P 0001 'a' P 0001 't' 0001 'm'", v5="MQTT-3.1.2-12", v311="MQTT-3.1.2-14"),
     Row("will-qos-without-will", "10 LL HEAD 0a 003c P 0001 'a'", v5="MQTT-3.1.2-11", v311="MQTT-3.1.2-11 MQTT-3.1.2-13"),
     Row("will-retain-without-will", "10 LL HEAD 22 003c P 0001 'a'", v5="MQTT-3.1.2-13", v311="MQTT-3.1.2-11 MQTT-3.1.2-15"),

@@ -236,7 +236,10 @@ def options(qos=0, no_local=False, retain_as_published=False, retain_handling=0)
 
 @dataclasses.dataclass
 class Packet:
+    """`size` is that of the whole packet on the wire."""
+
     type: int
+    size: int = dataclasses.field(default=0, kw_only=True)
 
 
 @dataclasses.dataclass
@@ -244,7 +247,6 @@ class Connack(Packet):
     session_present: bool
     code: int
     props: dict
-    size: int
 
 
 @dataclasses.dataclass
@@ -256,7 +258,6 @@ class Publish(Packet):
     dup: bool
     packet_id: int
     props: dict
-    size: int
 
 
 @dataclasses.dataclass
@@ -362,6 +363,12 @@ class Reader:
 def decode(frame, version):
     """A frame that a server sent, as one of the packets above."""
     kind, flags, body = frame
+    found = decode_body(kind, flags, body, version)
+    found.size = 1 + len(variable_length(len(body))) + len(body)
+    return found
+
+
+def decode_body(kind, flags, body, version):
     reader = Reader(body)
     if kind == PUBLISH:
         return decode_publish(reader, flags, version)
@@ -390,12 +397,11 @@ def reason_code(code, version, kind):
 
 
 def decode_connack(reader, version, kind):
-    size = len(reader.body)
     acknowledge_flags = reader.number(1)
     require(acknowledge_flags <= (0 if version == V31 else 1), "MQTT-3.2.2-1", f"connect acknowledge flags {acknowledge_flags:#x}")
     code = reason_code(reader.number(1), version, kind)
     require(version == V5 or code <= 5, "MQTT-3.2.2-6", f"return code {code}")
-    return Connack(kind, bool(acknowledge_flags), code, reader.properties(version, kind), size + 1 + len(variable_length(size)))
+    return Connack(kind, bool(acknowledge_flags), code, reader.properties(version, kind))
 
 
 def decode_publish(reader, flags, version):
@@ -408,9 +414,8 @@ def decode_publish(reader, flags, version):
     require(packet_id or not qos, "MQTT-2.2.1-4", "packet identifier 0")
     props = reader.properties(version, PUBLISH)
     require(topic or "topic_alias" in props, "MQTT-4.7.3-1", "an empty topic name")
-    size = len(reader.body)
     payload = reader.take(reader.left())
-    return Publish(PUBLISH, topic, payload, qos, bool(flags & 1), bool(flags & 8), packet_id, props, size + 1 + len(variable_length(size)))
+    return Publish(PUBLISH, topic, payload, qos, bool(flags & 1), bool(flags & 8), packet_id, props)
 
 
 def decode_ack(reader, version, kind):
