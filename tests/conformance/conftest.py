@@ -15,6 +15,7 @@ from peer import Scene
 def pytest_addoption(parser):
     group = parser.getgroup("conformance")
     group.addoption("--broker", metavar="HOST:PORT", help="test the broker that listens there instead of starting petrel")
+    group.addoption("--deadline", metavar="SECONDS", type=float, default=10.0, help="how long to wait for what is due")
     group.addoption("--results", metavar="FILE", type=pathlib.Path, help="write the outcome of each test and its statements as JSON")
 
 
@@ -95,9 +96,13 @@ def version():
 @pytest.fixture
 def mqtt(request, address, version):
     """Clients, topics and client ids for one test at one protocol version."""
-    scene = Scene(address, version, is_petrel=not request.config.getoption("--broker"))
+    scene = make_scene(request.config, address, version)
     yield scene
     scene.close()
+
+
+def make_scene(config, address, version):
+    return Scene(address, version, not config.getoption("--broker"), config.getoption("--deadline"))
 
 
 def start_timed(request, threads, address):
@@ -110,9 +115,8 @@ def start_timed(request, threads, address):
     if not items:
         return
     pool = concurrent.futures.ThreadPoolExecutor(max_workers=len(items))
-    is_petrel = not request.config.getoption("--broker")
     for item in items:
-        scene = Scene(address, item.callspec.params["version"], is_petrel)
+        scene = make_scene(request.config, address, item.callspec.params["version"])
         running[threads][item.nodeid] = pool.submit(run_timed, item.function, scene)
     pool.shutdown(wait=False)
 

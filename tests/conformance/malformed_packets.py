@@ -1,4 +1,8 @@
-"""Packets that no server may accept from a connected client. The notation is that of registry.parse()."""
+"""Packets that no server may accept from a connected client. The notation is that of registry.parse().
+
+Where a statement only says what a packet must not hold, the duty to close comes from 5.0, 1.2 and 4.13: what cannot be parsed is
+malformed, what is parsed and "not allowed by the protocol" is a Protocol Error, and both end the connection; from 4.8 in 3.1.1.
+"""
 
 from registry import Row
 

@@ -11,8 +11,8 @@ from packets import CONNACK, PINGRESP, PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL,
 class Peer(PacketSocket):
     """A client that takes only what a server of its version may send. Every read has a deadline."""
 
-    def __init__(self, scene, timeout_s=10.0):
-        super().__init__(*scene.address, timeout_s)
+    def __init__(self, scene):
+        super().__init__(*scene.address, scene.deadline_s)
         self.scene = scene
         self.version = scene.version
         self.client_id = ""
@@ -150,8 +150,9 @@ class Scene:
     numbers = itertools.count(1)
     run = f"{os.getpid() % 36**3:x}"
 
-    def __init__(self, address, version, is_petrel):
+    def __init__(self, address, version, is_petrel, deadline_s):
         self.address = address
+        self.deadline_s = deadline_s
         self.version = version
         self.is_petrel = is_petrel
         self.number = next(self.numbers)
