@@ -141,7 +141,7 @@ def pytest_pyfunc_call(pyfuncitem):
 def pytest_runtest_makereport(item, call):
     outcome = yield
     report = outcome.get_result()
-    if not hasattr(item, "callspec") or "version" not in item.callspec.params:
+    if not hasattr(getattr(item, "function", None), "cases"):
         return
     if report.when == "call" or report.failed:
         version, row = item.callspec.params["version"], item.callspec.params.get("row")

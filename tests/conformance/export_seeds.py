@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Writes the packets of the conformance tables as seeds for the fuzz targets: DIR/decode_v31, decode_v311 and decode_v5 get a file
-for each packet, malformed and well-formed ones alike.
+for each packet, malformed and well-formed ones alike. A byte of zero stands before it: for these targets the sender is a client.
 
     tests/conformance/export_seeds.py DIR
 """
@@ -8,6 +8,7 @@ for each packet, malformed and well-formed ones alike.
 import pathlib
 import sys
 
+SENT_BY_CLIENT = b"\x00"
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "support")]
 
@@ -71,9 +72,9 @@ def main():
         for table, rows in TABLES.items():
             for row in rows:
                 if version in row.numbers:
-                    (target / f"{table}-{row.name}").write_bytes(row.packet(version))
+                    (target / f"{table}-{row.name}").write_bytes(SENT_BY_CLIENT + row.packet(version))
         for name, data in well_formed(version):
-            (target / f"good-{name}").write_bytes(data)
+            (target / f"good-{name}").write_bytes(SENT_BY_CLIENT + data)
 
 
 if __name__ == "__main__":
