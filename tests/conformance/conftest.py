@@ -101,8 +101,9 @@ def mqtt(request, address, version):
     scene.close()
 
 
-def make_scene(config, address, version):
-    return Scene(address, version, not config.getoption("--broker"), config.getoption("--deadline"))
+def make_scene(config, address, version, least_deadline_s=0.0):
+    deadline_s = max(config.getoption("--deadline"), least_deadline_s)
+    return Scene(address, version, not config.getoption("--broker"), deadline_s)
 
 
 def start_timed(request, threads, address):
@@ -116,7 +117,7 @@ def start_timed(request, threads, address):
         return
     pool = concurrent.futures.ThreadPoolExecutor(max_workers=len(items))
     for item in items:
-        scene = make_scene(request.config, address, item.callspec.params["version"])
+        scene = make_scene(request.config, address, item.callspec.params["version"], 20.0)
         running[threads][item.nodeid] = pool.submit(run_timed, item.function, scene)
     pool.shutdown(wait=False)
 

@@ -4,7 +4,7 @@ import itertools
 import os
 
 import packets
-from packet_socket import PacketSocket
+from packet_socket import Overdue, PacketSocket
 from packets import CONNACK, PINGRESP, PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, SUBACK, UNSUBACK, V5, Connack, Disconnect
 
 
@@ -33,10 +33,19 @@ class Peer(PacketSocket):
 
     def take(self):
         """The next message."""
-        found = self.read()
+        try:
+            found = self.read()
+        except Overdue:
+            raise AssertionError("no message came") from None
         assert found is not None, "the broker closed the connection where a PUBLISH was due"
         assert found.type == PUBLISH, f"{found} where a PUBLISH was due"
         return found
+
+    def expect_closed(self, timeout_s=None):
+        try:
+            return super().expect_closed(timeout_s)
+        except Overdue:
+            raise AssertionError("the connection was not closed") from None
 
     def take_many(self, count):
         return [self.take() for _ in range(count)]

@@ -31,6 +31,10 @@ def packet(kind, flags, body=b""):
     return bytes([kind << 4 | flags]) + variable_length(len(body)) + body
 
 
+class Overdue(AssertionError):
+    """What was due has not come before its deadline."""
+
+
 class PacketSocket:
     """Every read has a deadline."""
 
@@ -84,14 +88,14 @@ class PacketSocket:
                 return found
             left = end - time.monotonic()
             if left <= 0:
-                raise AssertionError("no packet before the deadline")
+                raise Overdue("no packet before the deadline")
             self.socket.settimeout(left)
             try:
                 data = self.socket.recv(65536)
             except ConnectionResetError:
                 return None
             except TimeoutError:
-                raise AssertionError("no packet before the deadline") from None
+                raise Overdue("no packet before the deadline") from None
             if not data:
                 return None
             self.buffer += data
