@@ -129,6 +129,14 @@ def test_second_connection_of_a_client_takes_over(mqtt):
     second.ping()
 
 
+@statement(v5="MQTT-3.1.3-2 MQTT-1.5.4-1", v311="MQTT-3.1.3-2 MQTT-1.5.3-1")
+def test_client_ids_are_compared_as_they_are(mqtt):
+    """Upper and lower case, composed and decomposed characters, a space more: four clients."""
+    peers = [mqtt.client(text) for text in ("ä", "Ä", "a\u0308", "ä ")]
+    for peer in peers:
+        peer.ping()
+
+
 @statement(v5="MQTT-3.1.2-4 MQTT-3.1.4-4 MQTT-3.2.2-2", v311="MQTT-3.1.2-6 MQTT-3.1.4-3 MQTT-3.2.2-1")
 def test_clean_start_ends_the_old_session(mqtt):
     old = mqtt.lasting()
@@ -387,6 +395,17 @@ def test_disconnect_keeps_to_maximum_packet_size(mqtt):
     peer.send(parse("36 LL 0001 'a' 0001 P", V5))
     for found in peer.expect_closed():
         assert found.type == DISCONNECT and found.size <= limit
+
+
+@statement(v5="MQTT-3.2.2-15")
+@pytest.mark.petrel_only
+def test_client_beyond_the_servers_maximum_packet_size(mqtt):
+    """A client must not. Petrel tells from the fixed header, before it has taken in the packet: 0x95."""
+    peer = mqtt.client()
+    maximum = peer.connack.props["maximum_packet_size"]
+    too_long = maximum - len(packets.variable_length(maximum))  # and one byte of packet type: one more than the maximum
+    peer.send(bytes([packets.PUBLISH << 4]) + packets.variable_length(too_long) + b"\x00\x01a")
+    peer.expect_end(0x95)
 
 
 @statement(v5="MQTT-3.14.0-1", v311="MQTT-3.2.0-1")

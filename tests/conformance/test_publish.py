@@ -185,6 +185,19 @@ def test_retain_handling_1(mqtt):
     assert subscriber.take().payload == b"x"
 
 
+@statement(v5="MQTT-3.3.1-10")
+def test_retain_handling_1_in_a_resumed_session(mqtt):
+    """A subscription that the session has kept did already exist."""
+    mqtt.client().publish(mqtt.topic(), b"x", retain=True)
+    first = mqtt.lasting()
+    first.subscribe(mqtt.topic(), retain_handling=1)
+    assert first.take().payload == b"x"
+    first.disconnect()
+    back = mqtt.lasting()
+    back.subscribe(mqtt.topic(), retain_handling=1)
+    back.expect_nothing()
+
+
 @statement(v5="MQTT-3.3.1-11")
 def test_retain_handling_2(mqtt):
     publisher, subscriber = mqtt.client(), mqtt.client()
