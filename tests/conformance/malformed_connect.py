@@ -19,14 +19,23 @@ ROWS = [
     Row("password-without-user-name", "10 LL HEAD 42 003c P 0001 'a' 0001 'p'", v311="MQTT-3.1.2-22"),
     # The payload.
     Row("no-client-id", "10 LL HEAD 02 003c P", v5="MQTT-3.1.3-3", v311="MQTT-3.1.3-3", v31=None),
-    Row("client-id-not-utf8", "10 LL HEAD 02 003c P 0002 c328", v5="MQTT-1.5.4-1 MQTT-3.1.3-4", v311="MQTT-1.5.3-1 MQTT-3.1.3-4", also=(0x85,)),
-    Row("client-id-overlong-utf8", "10 LL HEAD 02 003c P 0002 c0af", v5="MQTT-1.5.4-1 MQTT-3.1.3-4", v311="MQTT-1.5.3-1 MQTT-3.1.3-4", also=(0x85,)),
+    Row(
+        "client-id-not-utf8", "10 LL HEAD 02 003c P 0002 c328",
+        v5="MQTT-1.5.4-1 MQTT-3.1.3-4", v311="MQTT-1.5.3-1 MQTT-3.1.3-4", also=(0x85,),
+    ),
+    Row(
+        "client-id-overlong-utf8", "10 LL HEAD 02 003c P 0002 c0af",
+        v5="MQTT-1.5.4-1 MQTT-3.1.3-4", v311="MQTT-1.5.3-1 MQTT-3.1.3-4", also=(0x85,),
+    ),
     Row("client-id-surrogate", "10 LL HEAD 02 003c P 0003 eda080", v5="MQTT-1.5.4-1", v311="MQTT-1.5.3-1", also=(0x85,)),
     Row("client-id-beyond-unicode", "10 LL HEAD 02 003c P 0004 f4908080", v5="MQTT-1.5.4-1", v311="MQTT-1.5.3-1", also=(0x85,)),
     Row("client-id-null", "10 LL HEAD 02 003c P 0003 'a' 00 'b'", v5="MQTT-1.5.4-2", v311="MQTT-1.5.3-2", also=(0x85,)),
     Row("client-id-longer-than-packet", "10 LL HEAD 02 003c P 0005 'a'", v5="MQTT-3.1.4-1", v311="MQTT-3.1.4-1", v31=None),
     Row("will-topic-not-utf8", "10 LL HEAD 06 003c P 0001 'a' P 0001 ff 0001 'm'", v5="MQTT-3.1.3-11", v311="MQTT-3.1.3-10", also=(0x90,)),
-    Row("will-topic-null", "10 LL HEAD 06 003c P 0001 'a' P 0001 00 0001 'm'", v5="MQTT-1.5.4-2 MQTT-4.7.3-2", v311="MQTT-1.5.3-2 MQTT-4.7.3-2", also=(0x90,)),
+    Row(
+        "will-topic-null", "10 LL HEAD 06 003c P 0001 'a' P 0001 00 0001 'm'",
+        v5="MQTT-1.5.4-2 MQTT-4.7.3-2", v311="MQTT-1.5.3-2 MQTT-4.7.3-2", also=(0x90,),
+    ),
     Row("will-topic-empty", "10 LL HEAD 06 003c P 0001 'a' P 0000 0001 'm'", v5="MQTT-4.7.3-1", v311="MQTT-4.7.3-1", also=(0x90,)),
     Row("will-topic-wildcard", "10 LL HEAD 06 003c P 0001 'a' P 0003 't/#' 0001 'm'", v5="MQTT-4.7.0-1", v311="MQTT-4.7.1-1", also=(0x90,)),
     Row("user-name-not-utf8", "10 LL HEAD 82 003c P 0001 'a' 0001 ff", v5="MQTT-3.1.3-12", v311="MQTT-3.1.3-11", also=(0x86,)),
@@ -53,14 +62,20 @@ ROWS = [
     Row("request-problem-information-2", "10 LL HEAD 02 003c 02 1702 0001 'a'", v5="MQTT-4.13.1-1", code=0x82),
     Row("request-problem-information-twice", "10 LL HEAD 02 003c 04 1701 1701 0001 'a'", v5="MQTT-4.13.1-1", code=0x82),
     Row("authentication-data-without-method", "10 LL HEAD 02 003c 04 160001 'x' 0001 'a'", v5="MQTT-4.13.1-1", code=0x82),
-    Row("authentication-method-twice", "10 LL HEAD 02 003c 08 150001 'x' 150001 'x' 0001 'a'", v5="MQTT-4.13.1-1", code=0x82, also=(0x8C, 0x87)),
+    Row(
+        "authentication-method-twice", "10 LL HEAD 02 003c 08 150001 'x' 150001 'x' 0001 'a'",
+        v5="MQTT-4.13.1-1", code=0x82, also=(0x8C, 0x87),
+    ),
     Row("user-property-not-utf8", "10 LL HEAD 02 003c 07 26 0001 'k' 0001 ff 0001 'a'", v5="MQTT-1.5.7-1"),
     Row("user-property-key-null", "10 LL HEAD 02 003c 07 26 0001 00 0001 'v' 0001 'a'", v5="MQTT-1.5.7-1"),
     # The will properties of 5.0.
     Row("will-delay-twice", "10 LL HEAD 06 003c P 0001 'a' 0a 1800000001 1800000001 0001 't' 0001 'm'", v5="MQTT-4.13.1-1", code=0x82),
     Row("will-payload-format-2", "10 LL HEAD 06 003c P 0001 'a' 02 0102 0001 't' 0001 'm'", v5="MQTT-4.13.1-1", also=(0x99,)),
     Row("will-topic-alias", "10 LL HEAD 06 003c P 0001 'a' 03 230001 0001 't' 0001 'm'", v5="MQTT-4.13.1-1"),
-    Row("will-response-topic-wildcard", "10 LL HEAD 06 003c P 0001 'a' 06 08 0003 'r/#' 0001 't' 0001 'm'", v5="MQTT-3.3.2-14", also=(0x90,)),
+    Row(
+        "will-response-topic-wildcard", "10 LL HEAD 06 003c P 0001 'a' 06 08 0003 'r/#' 0001 't' 0001 'm'",
+        v5="MQTT-3.3.2-14", also=(0x90,),
+    ),
     Row("will-content-type-not-utf8", "10 LL HEAD 06 003c P 0001 'a' 04 03 0001 ff 0001 't' 0001 'm'", v5="MQTT-3.3.2-19"),
     Row("will-properties-beyond-packet", "10 LL HEAD 06 003c P 0001 'a' 7f 0001 't' 0001 'm'", v5="MQTT-4.13.1-1"),
 ]

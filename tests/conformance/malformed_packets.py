@@ -48,8 +48,14 @@ PUBLISHES = [
     Row("topic-not-utf8", "30 LL 0002 c328 P", v5="MQTT-1.5.4-1 MQTT-3.3.2-1", v311="MQTT-1.5.3-1 MQTT-3.3.2-1", also=(0x90,)),
     Row("topic-surrogate", "30 LL 0003 edbfbf P", v5="MQTT-1.5.4-1", v311="MQTT-1.5.3-1", also=(0x90,)),
     Row("topic-null", "30 LL 0003 'a' 00 'b' P", v5="MQTT-1.5.4-2 MQTT-4.7.3-2", v311="MQTT-1.5.3-2 MQTT-4.7.3-2", also=(0x90,)),
-    Row("topic-with-multi-level-wildcard", "30 LL 0003 'a/#' P", v5="MQTT-3.3.2-2 MQTT-4.7.0-1", v311="MQTT-3.3.2-2 MQTT-4.7.1-1", v31=None, code=0x90),
-    Row("topic-with-single-level-wildcard", "30 LL 0003 'a/+' P", v5="MQTT-3.3.2-2 MQTT-4.7.0-1", v311="MQTT-3.3.2-2 MQTT-4.7.1-1", v31=None, code=0x90),
+    Row(
+        "topic-with-multi-level-wildcard", "30 LL 0003 'a/#' P",
+        v5="MQTT-3.3.2-2 MQTT-4.7.0-1", v311="MQTT-3.3.2-2 MQTT-4.7.1-1", v31=None, code=0x90,
+    ),
+    Row(
+        "topic-with-single-level-wildcard", "30 LL 0003 'a/+' P",
+        v5="MQTT-3.3.2-2 MQTT-4.7.0-1", v311="MQTT-3.3.2-2 MQTT-4.7.1-1", v31=None, code=0x90,
+    ),
     Row("topic-empty", "30 LL 0000 P", v5="MQTT-4.7.3-1", v311="MQTT-4.7.3-1", code=0x82, also=(0x90,)),
     # The properties of 5.0.
     Row("no-properties", "30 LL 0001 'a'", v5="MQTT-2.2.2-1"),
