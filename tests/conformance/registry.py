@@ -101,9 +101,6 @@ class Row:
         return parse(self.text, version)
 
 
-TABLES = {}
-
-
 def table(rows: typing.Sequence[Row]):
     """Marks a test as one that runs for each row in each of the row's versions."""
 
@@ -111,7 +108,6 @@ def table(rows: typing.Sequence[Row]):
         names = [row.name for row in rows]
         assert len(set(names)) == len(names), f"two rows of one name in {function.__module__}"
         function.cases = [(version, row, ids) for row in rows for version, ids in row.numbers.items()]
-        TABLES[function.__name__] = rows
         for row in rows:
             PROOFS.append(Proof(function.__module__, f"{function.__name__}: {row.name}", row.numbers))
         return function

@@ -3,7 +3,7 @@
 import pytest
 
 import packets
-from packets import PUBCOMP, PUBREC, PUBREL, V5
+from packets import V5
 from registry import statement
 
 
