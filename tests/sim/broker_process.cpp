@@ -22,7 +22,6 @@ class BrokerProcess::Driver final : public broker::ShardHost {
  public:
   Driver(BrokerProcess& process, std::uint32_t index, SimStore& store, Log& log)
       : process_(process),
-        index_(index),
         lane_(store.open_lane(index, [] {})),
         shard(index, process.shared_, *lane_, *this, log, process.random_) {}
   ~Driver() {
@@ -181,7 +180,6 @@ class BrokerProcess::Driver final : public broker::ShardHost {
   }
 
   BrokerProcess& process_;
-  const std::uint32_t index_;
   std::unique_ptr<storage::Lane> lane_;
   std::vector<SimConnection*> resumed_;
 

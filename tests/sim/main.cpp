@@ -60,9 +60,7 @@ class Runner {
   std::mutex mutex_;
 };
 
-}  // namespace
-
-int main(int argc, char** argv) {
+int run(int argc, char** argv) {
   CLI::App app("Simulation of petrel: real shards, scripted clients, seeded faults");
   Options options;
   std::uint64_t seed = 0;
@@ -76,4 +74,15 @@ int main(int argc, char** argv) {
   if (seed != 0) options.first = seed, options.count = 1;
   if (options.count == 1) options.threads = 1;
   return Runner(options).run();
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return run(argc, argv);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "petrel_sim: %s\n", error.what());
+    return 2;
+  }
 }

@@ -147,7 +147,7 @@ void World::turn(bool everything) {
   } else {
     broker_->turn(static_cast<std::uint32_t>(dice(broker_->shard_count())), now_, false);
   }
-  if (broker_->largest_output() > settings_.max_output_bytes + 64 * 1024)
+  if (broker_->largest_output() > settings_.max_output_bytes + std::size_t{64} * 1024)
     throw Violation("an output of " + std::to_string(broker_->largest_output()) + " bytes");
 }
 
