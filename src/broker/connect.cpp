@@ -23,13 +23,25 @@ Shard::Received Shard::receive_connect(Connection& connection, BytesView bytes) 
   };
   // Told from the first byte, so that a stranger's stream is not gathered in hope of a packet.
   if (byte_at(bytes, 0) != 0x10) return closed("first packet is not a CONNECT [MQTT-3.1.0-1]");
-  const auto frame = wire::next_frame(ProtocolVersion::kV5, bytes, settings_.max_packet_bytes);
-  if (!frame.has_value()) return closed(frame.error().what);
+  const std::uint32_t most = std::min(settings_.max_connect_bytes, settings_.max_packet_bytes);
+  const auto frame = wire::next_frame(ProtocolVersion::kV5, bytes, most);
+  if (!frame.has_value()) {
+    if (frame.error().reason != Reason::kPacketTooLarge) return closed(frame.error().what);
+    counters_.reached(Limit::kConnectBytes);
+    return closed("CONNECT is larger than limits.max_connect_bytes");
+  }
   if (!frame->complete) {
     result.needed_bytes = frame->needed_bytes;
     return result;
   }
   const auto connect = wire::decode_connect(frame->frame.body);
+  if (connect.has_value() && !connect->client_id.empty() && owner_of(connect->client_id) != index_) {
+    result.then = Received::Then::kHandOver;
+    result.owner = owner_of(connect->client_id);
+    return result;
+  }
+  counters_.bytes_received.add(frame->frame.total_bytes);
+  counters_.packets_received.add(wire::PacketType::kConnect);
   if (!connect.has_value()) {
     // Before the version is known to be 5.0, only "unacceptable protocol version" has an answer (3.1.1, 3.1.2.2).
     const wire::Error& error = connect.error();
@@ -53,11 +65,6 @@ Shard::Received Shard::receive_connect(Connection& connection, BytesView bytes) 
       return result;
     }
     return accept(connection, *connect, assign_client_id(), frame->frame.total_bytes);
-  }
-  if (const std::uint32_t owner = owner_of(connect->client_id); owner != index_) {
-    result.then = Received::Then::kHandOver;
-    result.owner = owner;
-    return result;
   }
   return accept(connection, *connect, connect->client_id, frame->frame.total_bytes);
 }
@@ -85,9 +92,7 @@ void Shard::refuse(Connection& connection, ProtocolVersion version, Reason reaso
   wire::Connack connack;
   connack.reason = reason;
   write(connection, connack);
-  connection.state = Connection::State::kClosing;
-  wheel_.cancel(connection);
-  host_.close(connection);
+  close(connection);
 }
 
 Shard::Received Shard::accept(Connection& connection, const Connect& connect, std::string_view client_id,
@@ -106,9 +111,16 @@ Shard::Received Shard::accept(Connection& connection, const Connect& connect, st
     return refused(Reason::kServerUnavailable, "the store takes no changes, and a session that lasts needs it");
   if (connection.policy != nullptr && !connection.policy->allow_anonymous)
     return refused(Reason::kNotAuthorized, "this listener does not admit anonymous clients");
-  if (connect.will && (connect.will->topic.size() > settings_.max_topic_bytes ||
-                       topics::level_count(connect.will->topic) > settings_.max_topic_levels))
-    return refused(Reason::kTopicNameInvalid, "will topic is longer or deeper than the limits allow");
+  const auto beyond = [&](Reason reason, Limit limit) {
+    counters_.reached(limit);
+    return refused(reason, reached(limit));
+  };
+  if (connect.will)
+    if (const auto limit = topic_excess(connect.will->topic)) return beyond(Reason::kTopicNameInvalid, *limit);
+  for (const BytesView user_properties :
+       {connect.user_properties, connect.will ? connect.will->properties.user_properties : BytesView{}})
+    if (const auto limit = property_excess(user_properties)) return beyond(Reason::kQuotaExceeded, *limit);
+  if (const auto limit = connection_excess(client_id)) return beyond(Reason::kQuotaExceeded, *limit);
 
   Session* session = nullptr;
   bool present = false;
@@ -133,6 +145,10 @@ Shard::Received Shard::accept(Connection& connection, const Connect& connect, st
   }
   apply_connect(connection, *session, connect);
   counters_.connections_opened.add();
+  const std::size_t clients = shared_.clients.fetch_add(1, std::memory_order_relaxed) + 1;
+  std::size_t most = shared_.most_clients.load(std::memory_order_relaxed);
+  while (clients > most && !shared_.most_clients.compare_exchange_weak(most, clients, std::memory_order_relaxed)) {
+  }
 
   std::string bytes = connack_for(connection, connect, present);
   if (log_.enabled(LogLevel::kDebug))
@@ -141,6 +157,8 @@ Shard::Received Shard::accept(Connection& connection, const Connect& connect, st
                                     {"version", static_cast<int>(connect.version)},
                                     {"session_present", present ? "yes" : "no"},
                                     {"keep_alive_s", connection.keep_alive_s}});
+  if (present) end_unreadable_subscriptions(*session);
+  tell_event("new/clients", session->client_id);
   result.then = Received::Then::kContinue;
   if (session->stored == 0) {
     open(*session, bytes);
@@ -193,6 +211,7 @@ Session& Shard::create_session(std::string_view client_id) {
   session.client_id = client_id;
   by_client_id_.emplace(session.client_id, &session);
   counters_.sessions_created.add();
+  shared_.sessions.fetch_add(1, std::memory_order_relaxed);
   return session;
 }
 
