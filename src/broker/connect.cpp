@@ -95,6 +95,40 @@ void Shard::refuse(Connection& connection, ProtocolVersion version, Reason reaso
   close(connection);
 }
 
+// Why a client that has sent a good CONNECT must stay out.
+std::optional<Shard::Refusal> Shard::refusal_of(const Connection& connection, const Connect& connect,
+                                                std::string_view client_id) {
+  if (shutting_down_) return Refusal{Reason::kServerUnavailable, "server is shutting down"};
+  if (connect.authentication_method)
+    return Refusal{Reason::kBadAuthenticationMethod, "no enhanced authentication method is configured"};
+  if (trouble_ && (!connect.clean_start || connect.session_expiry_interval_s.value_or(0) != 0))
+    return Refusal{Reason::kServerUnavailable, "the store takes no changes, and a session that lasts needs it"};
+  if (connection.policy != nullptr && !connection.policy->allow_anonymous)
+    return Refusal{Reason::kNotAuthorized, "this listener does not admit anonymous clients"};
+  const auto beyond = [this](Reason reason, Limit limit) {
+    counters_.reached(limit);
+    return Refusal{reason, reached(limit)};
+  };
+  if (connect.will) {
+    if (is_sys_filter(connect.will->topic))
+      return Refusal{Reason::kNotAuthorized, "will topic is the broker's own to publish"};
+    if (const auto limit = topic_excess(connect.will->topic)) return beyond(Reason::kTopicNameInvalid, *limit);
+    if (const auto limit = property_excess(connect.will->properties.user_properties))
+      return beyond(Reason::kQuotaExceeded, *limit);
+  }
+  if (const auto limit = property_excess(connect.user_properties)) return beyond(Reason::kQuotaExceeded, *limit);
+  if (const auto limit = connection_excess(client_id)) return beyond(Reason::kQuotaExceeded, *limit);
+  return std::nullopt;
+}
+
+void Shard::count_client() {
+  counters_.connections_opened.add();
+  const std::size_t clients = shared_.clients.fetch_add(1, std::memory_order_relaxed) + 1;
+  std::size_t most = shared_.most_clients.load(std::memory_order_relaxed);
+  while (clients > most && !shared_.most_clients.compare_exchange_weak(most, clients, std::memory_order_relaxed)) {
+  }
+}
+
 Shard::Received Shard::accept(Connection& connection, const Connect& connect, std::string_view client_id,
                               std::size_t consumed) {
   Received result;
@@ -104,34 +138,19 @@ Shard::Received Shard::accept(Connection& connection, const Connect& connect, st
     refuse(connection, connect.version, reason, client_id, why);
     return result;
   };
-  if (shutting_down_) return refused(Reason::kServerShuttingDown, "server is shutting down");
-  if (connect.authentication_method)
-    return refused(Reason::kBadAuthenticationMethod, "no enhanced authentication method is configured");
-  if (trouble_ && (!connect.clean_start || connect.session_expiry_interval_s.value_or(0) != 0))
-    return refused(Reason::kServerUnavailable, "the store takes no changes, and a session that lasts needs it");
-  if (connection.policy != nullptr && !connection.policy->allow_anonymous)
-    return refused(Reason::kNotAuthorized, "this listener does not admit anonymous clients");
-  const auto beyond = [&](Reason reason, Limit limit) {
-    counters_.reached(limit);
-    return refused(reason, reached(limit));
-  };
-  if (connect.will)
-    if (const auto limit = topic_excess(connect.will->topic)) return beyond(Reason::kTopicNameInvalid, *limit);
-  for (const BytesView user_properties :
-       {connect.user_properties, connect.will ? connect.will->properties.user_properties : BytesView{}})
-    if (const auto limit = property_excess(user_properties)) return beyond(Reason::kQuotaExceeded, *limit);
-  if (const auto limit = connection_excess(client_id)) return beyond(Reason::kQuotaExceeded, *limit);
+  if (const auto refusal = refusal_of(connection, connect, client_id)) return refused(refusal->reason, refusal->why);
 
   Session* session = nullptr;
   bool present = false;
   if (const auto it = by_client_id_.find(client_id); it != by_client_id_.end()) {
     session = it->second;
-    if (session->connection != nullptr) {
-      // [MQTT-3.1.4-3]: the existing connection goes.
-      const topics::SubscriberId id = session->id;
+    const topics::SubscriberId id = session->id;
+    // [MQTT-3.1.4-3]: the existing connection goes.
+    if (session->connection != nullptr)
       fail(*session->connection, Reason::kSessionTakenOver, "another connection took the session over");
-      session = find(id);
-    }
+    // A will or an end that is due comes first, though its timer has not gone off yet.
+    if (session = find(id); session != nullptr && session->absence != nullptr) check_absence(*session->absence);
+    session = find(id);
     if (session != nullptr && connect.clean_start) {
       end_session(*session);
       session = nullptr;
@@ -144,11 +163,7 @@ Shard::Received Shard::accept(Connection& connection, const Connect& connect, st
     session = &create_session(client_id);
   }
   apply_connect(connection, *session, connect);
-  counters_.connections_opened.add();
-  const std::size_t clients = shared_.clients.fetch_add(1, std::memory_order_relaxed) + 1;
-  std::size_t most = shared_.most_clients.load(std::memory_order_relaxed);
-  while (clients > most && !shared_.most_clients.compare_exchange_weak(most, clients, std::memory_order_relaxed)) {
-  }
+  count_client();
 
   std::string bytes = connack_for(connection, connect, present);
   if (log_.enabled(LogLevel::kDebug))
@@ -240,11 +255,10 @@ void Shard::apply_connect(Connection& connection, Session& session, const Connec
   session.expiry_interval_s = expiry_s;
   if (session.absence != nullptr) wheel_.cancel(*session.absence);
   session.absence.reset();
-  session.incoming.begin_connection(settings_.receive_maximum);
-  const std::uint16_t receive_maximum =
-      std::min(connect.receive_maximum.value_or(65535), settings_.max_inflight_messages);
-  if (session.outbound != nullptr || receive_maximum != settings_.max_inflight_messages)
-    session.out().outgoing.begin_connection(receive_maximum);
+  // Clients of 3.x know no Receive Maximum.
+  session.incoming.begin_connection(connect.version == ProtocolVersion::kV5 ? settings_.receive_maximum : 65535);
+  session.receive_maximum = std::min(connect.receive_maximum.value_or(65535), settings_.max_inflight_messages);
+  if (session.outbound != nullptr) session.outbound->outgoing.begin_connection(session.receive_maximum);
   if (expiry_s > 0 && session.stored == 0) {
     session.stored = shared_.last_session_id.fetch_add(1, std::memory_order_relaxed) + 1;
     by_stored_id_.emplace(session.stored, &session);

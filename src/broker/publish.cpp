@@ -59,6 +59,8 @@ bool Shard::take_publish(Connection& connection, const wire::Publish& publish, s
   const std::optional<Reason> refused = refusal_of(connection, publish, topic);
   if (refused) counters_.publish_refused.add();
   if (refused && refused == trouble_ && publish.qos != Qos::k0 && connection.version != wire::ProtocolVersion::kV5) {
+    // Not taken: it is to be new when it comes again.
+    if (publish.qos == Qos::k2) session.incoming.release(publish.packet_id);
     fail(connection, *trouble_, "the store takes no changes, and the message needs it");
     return false;
   }

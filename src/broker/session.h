@@ -82,7 +82,8 @@ struct Session {
   Connection* connection = nullptr;
   storage::SessionId stored = 0;  // 0: ends with its connection
   std::uint32_t expiry_interval_s = 0;
-  std::uint32_t connection_number = 0;  // counts connections, so that late acknowledgements find the right one
+  std::uint16_t receive_maximum = 65535;  // toward the client, on this connection
+  std::uint32_t connection_number = 0;    // counts connections, so that late acknowledgements find the right one
   session::Incoming incoming;
   std::vector<SessionSubscription> subscriptions;
   std::unique_ptr<Outbound> outbound;
@@ -90,7 +91,10 @@ struct Session {
   std::unique_ptr<Absence> absence;
 
   Outbound& out() {
-    if (outbound == nullptr) outbound = std::make_unique<Outbound>();
+    if (outbound == nullptr) {
+      outbound = std::make_unique<Outbound>();
+      outbound->outgoing.begin_connection(receive_maximum);
+    }
     return *outbound;
   }
 };

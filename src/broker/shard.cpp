@@ -29,6 +29,7 @@ Shard::Shard(std::uint32_t index, SharedState& shared, storage::Lane& lane, Shar
       counters_(shared.counters[index]),
       pool_(BufferPool::kMaxKeptBytes, &counters_.bytes_sent),
       cache_(shared.index, shared.settings.match_cache_topics, shared.settings.match_cache_bytes),
+      by_client_id_(0, StringHash{shared.hash_seed}),
       outbox_(shared.shard_count),
       sys_due_(index == 0 && shared.settings.sys.enabled ? 0 : kNever),
       max_output_bytes_(shared.settings.max_output_bytes) {}

@@ -146,6 +146,13 @@ class Shard final : private storage::LaneEvents, private storage::Recovery {
                   std::size_t consumed);
   void refuse(Connection& connection, wire::ProtocolVersion version, Reason reason, std::string_view client_id,
               std::string_view why);
+  struct Refusal {
+    Reason reason;
+    std::string_view why;  // static text
+  };
+  std::optional<Refusal> refusal_of(const Connection& connection, const wire::Connect& connect,
+                                    std::string_view client_id);
+  void count_client();
   std::string assign_client_id();
   std::string connack_for(const Connection& connection, const wire::Connect& connect, bool session_present) const;
   Session& create_session(std::string_view client_id);
@@ -261,7 +268,7 @@ class Shard final : private storage::LaneEvents, private storage::Recovery {
   }
   storage::MessageId next_message_id();
   std::uint32_t owner_of(std::string_view client_id) const {
-    return static_cast<std::uint32_t>(hash_bytes(client_id) % shared_.shard_count);
+    return static_cast<std::uint32_t>(hash_bytes(client_id, shared_.hash_seed) % shared_.shard_count);
   }
 
   const std::uint32_t index_;
@@ -284,7 +291,8 @@ class Shard final : private storage::LaneEvents, private storage::Recovery {
 
   struct StringHash {
     using is_transparent = void;
-    std::size_t operator()(std::string_view s) const { return hash_bytes(s); }
+    std::uint64_t seed = 0;
+    std::size_t operator()(std::string_view s) const { return hash_bytes(s, seed); }
   };
   // Keys view the sessions' own client_id.
   boost::unordered_flat_map<std::string_view, Session*, StringHash, std::equal_to<>> by_client_id_;
@@ -319,7 +327,7 @@ class Shard final : private storage::LaneEvents, private storage::Recovery {
     TimeMs left_at = 0;
     std::vector<RecoveredExchange> exchanges;
   };
-  boost::unordered_flat_map<Session*, Recovered> recovered_;  // while recovering
+  boost::unordered_flat_map<storage::SessionId, Recovered> recovered_;  // while recovering
   bool shutting_down_ = false;
 
   TimeMs sys_due_;  // kNever on all shards but the first

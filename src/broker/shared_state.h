@@ -17,11 +17,13 @@
 namespace petrel::broker {
 
 struct SharedState {
-  SharedState(const Settings& s, std::uint32_t shards)
-      : settings(s), shard_count(shards), directory(shards), sys(s.sys), counters(shards) {}
+  // `seed` is random: it decides which shard a client identifier belongs to.
+  SharedState(const Settings& s, std::uint32_t shards, std::uint64_t seed)
+      : settings(s), shard_count(shards), hash_seed(seed), directory(shards), sys(s.sys), counters(shards) {}
 
   const Settings settings;
   const std::uint32_t shard_count;
+  const std::uint64_t hash_seed;
   topics::SubscriptionIndex index;
   topics::RetainedTopics<wire::Message> retained;
   SessionDirectory directory;

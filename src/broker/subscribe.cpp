@@ -110,7 +110,8 @@ wire::ReasonCode Shard::unsubscribe(Session& session, std::string_view filter) {
   const auto it = std::find_if(session.subscriptions.begin(), session.subscriptions.end(),
                                [&](const SessionSubscription& s) { return s.node == node; });
   if (it == session.subscriptions.end()) return Reason::kNoSubscriptionExisted;
-  if (trouble_ && session.stored != 0) return *trouble_;
+  // UNSUBACK has no code for a full store (3.11.3).
+  if (trouble_ && session.stored != 0) return Reason::kImplementationSpecificError;
   shared_.index.unsubscribe(filter, session.id);
   *it = std::move(session.subscriptions.back());
   session.subscriptions.pop_back();

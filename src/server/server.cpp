@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/random.h"
 #include "net/address.h"
 #include "server/machine_memory.h"
 #include "storage/memory/memory_store.h"
@@ -34,7 +35,7 @@ Server::~Server() {
 Result<void, std::string> Server::start() {
   const unsigned shards = shard_count(config_.threads);
   store_ = std::make_unique<storage::MemoryStore>(storage::MemoryStoreOptions{});
-  shared_ = std::make_unique<broker::SharedState>(config_.settings, shards);
+  shared_ = std::make_unique<broker::SharedState>(config_.settings, shards, SystemRandom().next());
   shared_->last_message_id = store_->last_message_id();
   shared_->last_session_id = store_->last_session_id();
   std::vector<ShardThread*> peers;

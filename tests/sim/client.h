@@ -30,6 +30,7 @@ class Surroundings {
   virtual int restarts() const = 0;
   // Whether the store has been in trouble lately, or the broker has been shutting down: refusals are in order.
   virtual bool refusals_expected() const = 0;
+  virtual bool store_was_in_trouble() const = 0;
   virtual void trace(const std::string& line) = 0;
 
  protected:
@@ -117,6 +118,7 @@ class Client {
   std::string input_;
   bool session_known_ = false;
   bool asked_clean_ = false;
+  bool unanswered_ = false;  // a CONNECT was sent whose CONNACK never came
   int connected_in_life_ = 0;
 
   // As publisher.
