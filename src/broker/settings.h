@@ -58,7 +58,7 @@ struct Settings {
   std::size_t max_memory_bytes = 0;           // what base/memory_ledger.h counts
   std::size_t match_cache_topics = 100'000;   // per shard
   std::size_t match_cache_bytes = 64U << 20;  // per shard
-  SysSettings sys;
+  SysSettings sys{};
 };
 
 }  // namespace petrel::broker
