@@ -40,7 +40,10 @@ MemoryLedger::Sum MemoryLedger::sum(Use use) {
 
 std::uint64_t MemoryLedger::total_bytes() {
   std::uint64_t bytes = 0;
-  for (std::size_t use = 0; use < kUses; ++use) bytes += sum(static_cast<Use>(use)).bytes;
+  const std::size_t count = std::min(claimed_.load(), kPlaces);
+  for (std::size_t i = 0; i < count; ++i)
+    for (const auto& of_use : places_[i].bytes) bytes += of_use.load(std::memory_order_relaxed);
+  if (static_cast<std::int64_t>(bytes) < 0) bytes = 0;
   return bytes;
 }
 

@@ -13,7 +13,8 @@ using wire::Qos;
 
 namespace {
 
-constexpr TimeMs kLookEveryMs = 10;
+// A fast publisher brings a megabyte in this time: so much may be taken beyond the limit.
+constexpr TimeMs kLookEveryMs = 1;
 // Full is over when so much of the limit is free again: one part of so many.
 constexpr std::size_t kFreeParts = 16;
 constexpr std::size_t kOutputWhenFull = 16'384;

@@ -12,6 +12,8 @@ namespace {
 
 // Connections without a CONNECT that are let in beyond limits.max_connections.
 constexpr std::size_t kStrangers = 64;
+// While memory is used up, somebody looks so often whether it still is, though nothing else happens.
+constexpr TimeMs kMemoryWakeMs = 10;
 // While memory is used up, packets above this size are not waited for.
 constexpr std::size_t kLargePacketBytes = 65'536;
 
@@ -63,7 +65,7 @@ void Shard::end_turn() {
 
 TimeMs Shard::next_deadline() const {
   const TimeMs due = std::min({wheel_.next_deadline(), refusals_.next_report(), sys_due_});
-  return memory_full_ ? std::min(due, memory_due_) : due;
+  return memory_full_ ? std::min(due, memory_due_ + kMemoryWakeMs) : due;
 }
 
 void Shard::connected(Connection& connection) {
