@@ -3,11 +3,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
 
+#include "broker/limits.h"
 #include "server/config_table.h"
 
 namespace petrel::server {
@@ -175,6 +177,20 @@ TEST(Config, TomlRoundTrips) {
 TEST(Config, DefaultsAreWithinTheirRanges) {
   Config read;
   EXPECT_THAT(read_config(to_toml(Config{}), "p.toml", read), IsEmpty());
+}
+
+// Log lines, counters and docs/limits.md name limits by their keys.
+TEST(Config, EveryLimitIsAKeyAndDocumented) {
+  std::ostringstream page;
+  page << std::ifstream(std::filesystem::path(__FILE__).parent_path().parent_path().parent_path() / "docs/limits.md")
+              .rdbuf();
+  for (std::size_t i = 0; i < broker::kLimits; ++i) {
+    const std::string_view name = broker::name(static_cast<broker::Limit>(i));
+    EXPECT_TRUE(std::ranges::any_of(config_keys(), [&](const ConfigKey& key) {
+      return key.section == "limits" && key.name == name;
+    })) << name;
+    EXPECT_THAT(page.str(), HasSubstr("`" + std::string(name) + "`"));
+  }
 }
 
 // After a change of the table: PETREL_WRITE_DOCS=1 server_test --gtest_filter=Config.DocumentationIsCurrent
