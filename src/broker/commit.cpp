@@ -100,7 +100,7 @@ void Shard::release_one(Held& held) {
                                         .packet_id = held.packet_id,
                                         .identifiers = delivery.identifiers.get()});
       if (fits) {
-        counters_.publish_sent.add();
+        count_sent(publish);
         request_flush(connection);
         return;
       }

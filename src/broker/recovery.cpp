@@ -25,6 +25,7 @@ void sort_from_oldest(std::vector<Shard::RecoveredExchange>& exchanges) {
 
 Result<void, storage::StoreError> Shard::recover(storage::Store& store, TimeMs now) {
   now_ = now;
+  if (index_ == 0) shared_.sys.start(now);
   wheel_.advance(now, [](TimerNode&) {});
   if (const auto done = store.recover(*this); !done.has_value()) return done.error();
   for (auto& [stored, recovered] : recovered_) {
