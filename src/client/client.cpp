@@ -193,7 +193,7 @@ Result<void, ClientError> Client::receive() {
   input_.append(buffer, static_cast<std::size_t>(n));
   std::size_t used = 0;
   while (fd_ >= 0) {
-    const auto frame = wire::next_frame(BytesView(input_).substr(used), kMaxPacketBytes);
+    const auto frame = wire::next_frame(version_, BytesView(input_).substr(used), kMaxPacketBytes);
     if (!frame.has_value()) return lost(std::string(frame.error().what), frame.error().reason);
     if (!frame->complete) break;
     if (auto done = dispatch(frame->frame); !done.has_value()) return done;

@@ -55,6 +55,9 @@ ConfigMistakes check_config(const Config& config) {
     if (address->port() != 0 && !seen.insert(address->to_string()).second)
       mistakes.push_back(mistake(fmt::format("listener {} stands twice; remove one", listener.address)));
   }
+  if (config.sys_id.empty() || config.sys_id.find_first_of("+#/") != std::string::npos)
+    mistakes.push_back(mistake(
+        fmt::format("sys.id {} is not one topic level; write a name without +, # and /", toml_string(config.sys_id))));
   if (const auto store = parse_store(config.store); !store.has_value()) mistakes.push_back(mistake(store.error().what));
   return mistakes;
 }

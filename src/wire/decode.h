@@ -27,14 +27,17 @@ struct FrameResult {
 };
 
 // Errors: malformed remaining length, reserved packet type, wrong reserved flags [MQTT-2.1.3-1], and kPacketTooLarge
-// as soon as the header shows a packet above `maximum_packet_size_bytes` (which counts the whole packet).
-Result<FrameResult, Error> next_frame(BytesView input, std::uint32_t maximum_packet_size_bytes);
+// as soon as the header shows a packet above `maximum_packet_size_bytes` (which counts the whole packet). Before
+// CONNECT has told the version, kV5 is the strictest, and the rules for CONNECT are the same in all.
+Result<FrameResult, Error> next_frame(ProtocolVersion version, BytesView input,
+                                      std::uint32_t maximum_packet_size_bytes);
 
 // `role` of the sender: a server accepts only what clients may send and the other way round (a SUBSCRIBE sent by a
 // server is a protocol error). Decoders of packets that only one side sends do not need it.
 enum class Sender : std::uint8_t { kClient, kServer };
 
-// CONNECT names its own version. An unknown protocol name or level gives kUnsupportedProtocolVersion.
+// CONNECT names its own version. An unknown protocol name or level gives kUnsupportedProtocolVersion
+// [MQTT-3.1.2-1], [MQTT-3.1.2-2].
 Result<Connect, Error> decode_connect(BytesView body);
 Result<Connack, Error> decode_connack(ProtocolVersion version, BytesView body);
 Result<Publish, Error> decode_publish(ProtocolVersion version, Sender sender, std::uint8_t flags, BytesView body);
@@ -46,7 +49,7 @@ Result<void, Error> decode_subscribe(ProtocolVersion version, BytesView body, Su
 Result<void, Error> decode_unsubscribe(ProtocolVersion version, BytesView body, Unsubscribe& out);
 Result<void, Error> decode_suback(ProtocolVersion version, PacketType type, BytesView body, Suback& out);
 Result<Disconnect, Error> decode_disconnect(ProtocolVersion version, Sender sender, BytesView body);
-Result<Auth, Error> decode_auth(BytesView body);
+Result<Auth, Error> decode_auth(Sender sender, BytesView body);
 // PINGREQ and PINGRESP have no body.
 Result<void, Error> decode_empty(PacketType type, BytesView body);
 

@@ -1,71 +1,11 @@
 // PUBACK, PUBREC, PUBREL, PUBCOMP (MQTT 5.0, 3.4 to 3.7), DISCONNECT (3.14), AUTH (3.15).
 #include "wire/decode.h"
 #include "wire/property_reader.h"
+#include "wire/reason_table.h"
 
 namespace petrel::wire {
 
 namespace {
-
-bool is_valid_ack_reason(PacketType type, ReasonCode reason) {
-  using enum ReasonCode;
-  if (reason == kSuccess) return true;
-  if (type == PacketType::kPubrel || type == PacketType::kPubcomp) return reason == kPacketIdentifierNotFound;
-  switch (reason) {
-    case kNoMatchingSubscribers:
-    case kUnspecifiedError:
-    case kImplementationSpecificError:
-    case kNotAuthorized:
-    case kTopicNameInvalid:
-    case kPacketIdentifierInUse:
-    case kQuotaExceeded:
-    case kPayloadFormatInvalid:
-      return true;
-    default:
-      return false;
-  }
-}
-
-// Table 3-13.
-bool is_valid_disconnect_reason(Sender sender, ReasonCode reason) {
-  using enum ReasonCode;
-  switch (reason) {
-    case kSuccess:
-    case kUnspecifiedError:
-    case kMalformedPacket:
-    case kProtocolError:
-    case kImplementationSpecificError:
-    case kTopicNameInvalid:
-    case kReceiveMaximumExceeded:
-    case kTopicAliasInvalid:
-    case kPacketTooLarge:
-    case kMessageRateTooHigh:
-    case kQuotaExceeded:
-    case kAdministrativeAction:
-    case kPayloadFormatInvalid:
-      return true;
-    case kDisconnectWithWillMessage:
-      return sender == Sender::kClient;
-    case kNotAuthorized:
-    case kServerBusy:
-    case kServerShuttingDown:
-    case kKeepAliveTimeout:
-    case kSessionTakenOver:
-    case kTopicFilterInvalid:
-    case kRetainNotSupported:
-    case kQosNotSupported:
-    case kUseAnotherServer:
-    case kServerMoved:
-    case kSharedSubscriptionsNotSupported:
-    case kConnectionRateExceeded:
-    case kMaximumConnectTime:
-    case kSubscriptionIdentifiersNotSupported:
-    case kWildcardSubscriptionsNotSupported:
-    case kBadAuthenticationMethod:
-      return sender == Sender::kServer;
-    default:
-      return false;
-  }
-}
 
 // A list that may hold a reason string and user properties only.
 template <class Packet>
@@ -86,12 +26,13 @@ Result<Ack, Error> decode_ack(ProtocolVersion version, PacketType type, BytesVie
   ack.type = type;
   ack.packet_id = cursor.u16();
   if (!cursor.ok()) return malformed("acknowledgement is cut short");
-  if (ack.packet_id == 0) return malformed("acknowledgement with packet identifier 0 (2.2.1)");
+  if (ack.packet_id == 0) return malformed("acknowledgement with packet identifier 0 [MQTT-2.2.1-5]");
   if (version == ProtocolVersion::kV5) {
     if (!cursor.empty()) {
       ack.reason = static_cast<ReasonCode>(cursor.u8());
-      if (!is_valid_ack_reason(type, ack.reason))
-        return protocol_error("acknowledgement with a reason code not its own");
+      // Both sides acknowledge with the same codes.
+      if (!is_valid_reason(type, Sender::kServer, ack.reason))
+        return protocol_error("acknowledgement with a reason code not its own [MQTT-3.4.2-1], [MQTT-3.6.2-1]");
     }
     if (!cursor.empty()) {
       if (const auto error = read_reason_properties(cursor, type, ack)) return *error;
@@ -107,8 +48,8 @@ Result<Disconnect, Error> decode_disconnect(ProtocolVersion version, Sender send
   if (version == ProtocolVersion::kV5) {
     if (!cursor.empty()) {
       disconnect.reason = static_cast<ReasonCode>(cursor.u8());
-      if (!is_valid_disconnect_reason(sender, disconnect.reason))
-        return protocol_error("DISCONNECT with a reason code not its sender's (3.14.2.1)");
+      if (!is_valid_reason(PacketType::kDisconnect, sender, disconnect.reason))
+        return protocol_error("DISCONNECT with a reason code not its sender's [MQTT-3.14.2-1]");
     }
     if (!cursor.empty()) {
       PropertyReader reader(cursor, packet_bit(PacketType::kDisconnect));
@@ -129,14 +70,14 @@ Result<Disconnect, Error> decode_disconnect(ProtocolVersion version, Sender send
   return disconnect;
 }
 
-Result<Auth, Error> decode_auth(BytesView body) {
+Result<Auth, Error> decode_auth(Sender sender, BytesView body) {
   Cursor cursor(body);
   Auth auth;
-  if (cursor.empty()) return auth;
-  auth.reason = static_cast<ReasonCode>(cursor.u8());
-  using enum ReasonCode;
-  if (auth.reason != kSuccess && auth.reason != kContinueAuthentication && auth.reason != kReAuthenticate)
-    return protocol_error("AUTH with a reason code not its own [MQTT-3.15.2-1]");
+  // Without a body: success and no properties, which only a server has to tell (3.15.2.1).
+  if (!cursor.empty()) auth.reason = static_cast<ReasonCode>(cursor.u8());
+  if (!is_valid_reason(PacketType::kAuth, sender, auth.reason))
+    return protocol_error("AUTH with a reason code not its sender's [MQTT-3.15.2-1]");
+  if (body.empty()) return auth;
   PropertyReader reader(cursor, packet_bit(PacketType::kAuth));
   while (const auto property = reader.next()) {
     if (property->id == PropertyId::kAuthenticationMethod) auth.authentication_method = property->text;
@@ -145,6 +86,7 @@ Result<Auth, Error> decode_auth(BytesView body) {
   }
   if (reader.error()) return *reader.error();
   auth.user_properties = reader.user_properties();
+  if (!auth.authentication_method) return protocol_error("AUTH without authentication method (3.15.2.2.2)");
   if (!cursor.empty()) return malformed("AUTH has bytes behind its last field");
   return auth;
 }

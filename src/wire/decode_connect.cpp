@@ -3,6 +3,7 @@
 
 #include "wire/decode.h"
 #include "wire/message_properties.h"
+#include "wire/reason_table.h"
 
 namespace petrel::wire {
 
@@ -15,21 +16,23 @@ constexpr std::uint8_t kUserNameFlag = 0x80, kPasswordFlag = 0x40, kWillRetain =
 Result<ProtocolVersion, Error> read_version(Cursor& cursor) {
   const std::string_view protocol = cursor.binary();
   const std::uint8_t level = cursor.u8();
-  if (!cursor.ok()) return malformed("CONNECT is cut short");
+  if (!cursor.ok()) return malformed("CONNECT is cut short [MQTT-3.1.4-1]");
   if (protocol == "MQTT" && level == 4) return ProtocolVersion::kV311;
   if (protocol == "MQTT" && level == 5) return ProtocolVersion::kV5;
   if (protocol == "MQIsdp" && level == 3) return ProtocolVersion::kV31;
   if (protocol != "MQTT" && protocol != "MQIsdp")
-    return malformed("protocol name is neither MQTT nor MQIsdp [MQTT-3.1.2-1]");
+    return Error{ReasonCode::kUnsupportedProtocolVersion, "protocol name is neither MQTT nor MQIsdp [MQTT-3.1.2-1]"};
   return Error{ReasonCode::kUnsupportedProtocolVersion, "protocol level is not 3.1, 3.1.1 or 5.0 [MQTT-3.1.2-2]"};
 }
 
 std::optional<Error> check_flags(ProtocolVersion version, std::uint8_t flags) {
-  if ((flags & kReserved) != 0) return malformed("reserved connect flag is set [MQTT-3.1.2-3]");
+  // MQTT 3.1 does not use the reserved bit, and disregards will QoS and will retain when there is no will (3.1).
+  const bool v31 = version == ProtocolVersion::kV31;
+  if (!v31 && (flags & kReserved) != 0) return malformed("reserved connect flag is set [MQTT-3.1.2-3]");
   const bool will = (flags & kWillFlag) != 0;
-  if (!will && (flags & (kWillQos | kWillRetain)) != 0)
+  if (!v31 && !will && (flags & (kWillQos | kWillRetain)) != 0)
     return malformed("will QoS or will retain without a will [MQTT-3.1.2-11], [MQTT-3.1.2-13]");
-  if ((flags & kWillQos) == kWillQos) return malformed("will QoS 3 [MQTT-3.1.2-12]");
+  if (will && (flags & kWillQos) == kWillQos) return malformed("will QoS 3 [MQTT-3.1.2-12]");
   if (version != ProtocolVersion::kV5 && (flags & kPasswordFlag) != 0 && (flags & kUserNameFlag) == 0)
     return malformed("password without user name [MQTT-3.1.2-22] (3.1.1)");
   return std::nullopt;
@@ -93,7 +96,7 @@ std::optional<Error> read_will(Cursor& cursor, ProtocolVersion version, std::uin
   }
   will.topic = cursor.binary();
   will.payload = cursor.binary();
-  if (!cursor.ok()) return malformed("CONNECT is cut short");
+  if (!cursor.ok()) return malformed("will topic or will payload is missing or cut short [MQTT-3.1.2-9]");
   if (const auto error = check_topic_name(will.topic)) return error;
   connect.will = will;
   return std::nullopt;
@@ -109,27 +112,29 @@ Result<Connect, Error> decode_connect(BytesView body) {
   connect.version = *version;
   const std::uint8_t flags = cursor.u8();
   connect.keep_alive_s = cursor.u16();
-  if (!cursor.ok()) return malformed("CONNECT is cut short");
+  if (!cursor.ok()) return malformed("CONNECT is cut short [MQTT-3.1.4-1]");
   if (const auto error = check_flags(connect.version, flags)) return *error;
   connect.clean_start = (flags & kCleanStart) != 0;
   if (connect.version == ProtocolVersion::kV5) {
     if (const auto error = read_connect_properties(cursor, connect)) return *error;
   }
   connect.client_id = cursor.string();
-  if (!cursor.ok()) return malformed("client identifier is missing or not well-formed UTF-8 [MQTT-3.1.3-4]");
+  if (!cursor.ok())
+    return malformed("client identifier is missing or not well-formed UTF-8 [MQTT-3.1.3-3], [MQTT-3.1.3-4]");
   if ((flags & kWillFlag) != 0) {
     if (const auto error = read_will(cursor, connect.version, flags, connect)) return *error;
   }
   if ((flags & kUserNameFlag) != 0) {
     // MQTT 3.1 lets the string be absent in spite of the flag.
     if (!(connect.version == ProtocolVersion::kV31 && cursor.empty())) connect.user_name = cursor.string();
-    if (!cursor.ok()) return malformed("user name is missing or not well-formed UTF-8 [MQTT-3.1.3-11]");
+    if (!cursor.ok())
+      return malformed("user name is missing or not well-formed UTF-8 [MQTT-3.1.2-17], [MQTT-3.1.3-12]");
   }
   if ((flags & kPasswordFlag) != 0) {
     if (!(connect.version == ProtocolVersion::kV31 && cursor.empty())) connect.password = cursor.binary();
-    if (!cursor.ok()) return malformed("password is cut short");
+    if (!cursor.ok()) return malformed("password is missing or cut short [MQTT-3.1.2-19]");
   }
-  if (!cursor.empty()) return malformed("CONNECT has bytes behind its last field");
+  if (!cursor.empty()) return malformed("CONNECT has bytes behind its last field [MQTT-3.1.4-1]");
   return connect;
 }
 
@@ -210,11 +215,15 @@ Result<Connack, Error> decode_connack(ProtocolVersion version, BytesView body) {
   const std::uint8_t flags = cursor.u8();
   const std::uint8_t code = cursor.u8();
   if (!cursor.ok()) return malformed("CONNACK is cut short");
-  if ((flags & 0xfe) != 0) return malformed("reserved CONNACK flags are set [MQTT-3.2.2-1]");
-  connack.session_present = flags == 1;
+  // MQTT 3.1 does not use this byte (3.2).
+  if (version != ProtocolVersion::kV31) {
+    if ((flags & 0xfe) != 0) return malformed("reserved CONNACK flags are set [MQTT-3.2.2-1]");
+    connack.session_present = flags == 1;
+  }
   if (version == ProtocolVersion::kV5) {
     connack.reason = static_cast<ReasonCode>(code);
-    if (name(connack.reason) == "reserved") return malformed("CONNACK with an unknown reason code (3.2.2.2)");
+    if (!is_valid_reason(PacketType::kConnack, Sender::kServer, connack.reason))
+      return protocol_error("CONNACK with a reason code not its own [MQTT-3.2.2-8]");
     if (const auto error = read_connack_properties(cursor, connack)) return *error;
   } else {
     static constexpr ReasonCode kReasons[] = {
@@ -225,7 +234,7 @@ Result<Connack, Error> decode_connack(ProtocolVersion version, BytesView body) {
     connack.reason = kReasons[code];
   }
   if (connack.session_present && connack.reason != ReasonCode::kSuccess)
-    return protocol_error("CONNACK refuses and has a session present [MQTT-3.2.2-6]");
+    return protocol_error("CONNACK refuses and has a session present [MQTT-3.2.2-6], [MQTT-3.2.2-4] (3.1.1)");
   if (!cursor.empty()) return malformed("CONNACK has bytes behind its last field");
   return connack;
 }

@@ -1,6 +1,7 @@
 // SUBSCRIBE, SUBACK, UNSUBSCRIBE and UNSUBACK (MQTT 5.0, 3.8 to 3.11).
 #include "wire/decode.h"
 #include "wire/property_reader.h"
+#include "wire/reason_table.h"
 
 namespace petrel::wire {
 
@@ -15,7 +16,8 @@ std::optional<Error> read_packet_id(Cursor& cursor, PacketId& id) {
 
 Result<std::string_view, Error> read_filter(Cursor& cursor) {
   const std::string_view filter = cursor.string();
-  if (!cursor.ok()) return malformed("topic filter is cut short or not well-formed UTF-8 [MQTT-3.8.3-1]");
+  if (!cursor.ok())
+    return malformed("topic filter is cut short or not well-formed UTF-8 [MQTT-3.8.3-1], [MQTT-3.10.3-1]");
   if (filter.empty()) return malformed("empty topic filter [MQTT-4.7.3-1]");
   return filter;
 }
@@ -23,7 +25,10 @@ Result<std::string_view, Error> read_filter(Cursor& cursor) {
 Result<SubscriptionOptions, Error> read_options(ProtocolVersion version, std::uint8_t bits, std::string_view filter) {
   const unsigned reserved = version == ProtocolVersion::kV5 ? 0xc0U : (version == ProtocolVersion::kV311 ? 0xfcU : 0U);
   if ((bits & reserved) != 0) return malformed("reserved bits of the subscription options are set [MQTT-3.8.3-5]");
-  if ((bits & 0x03) == 3) return malformed("subscription with QoS 3 [MQTT-3.8.3-4] (3.1.1)");
+  if ((bits & 0x03) == 3) {
+    if (version == ProtocolVersion::kV5) return protocol_error("subscription with QoS 3 (3.8.3.1)");
+    return malformed("subscription with QoS 3 [MQTT-3.8.3-4] (3.1.1)");
+  }
   SubscriptionOptions options;
   options.maximum_qos = static_cast<Qos>(bits & 0x03);
   if (version != ProtocolVersion::kV5) return options;
@@ -108,10 +113,12 @@ Result<void, Error> decode_suback(ProtocolVersion version, PacketType type, Byte
   }
   while (!cursor.empty()) {
     const auto reason = static_cast<ReasonCode>(cursor.u8());
-    if (name(reason) == "reserved") return malformed("acknowledged with an unknown reason code (3.9.3)");
-    if (version != ProtocolVersion::kV5 && static_cast<std::uint8_t>(reason) > 2 &&
-        reason != ReasonCode::kUnspecifiedError)
+    if (version == ProtocolVersion::kV5) {
+      if (!is_valid_reason(type, Sender::kServer, reason))
+        return protocol_error("acknowledged with a reason code not its own [MQTT-3.9.3-2], [MQTT-3.11.3-2]");
+    } else if (static_cast<std::uint8_t>(reason) > 2 && reason != ReasonCode::kUnspecifiedError) {
       return malformed("SUBACK with a reserved return code [MQTT-3.9.3-2] (3.1.1)");
+    }
     out.reasons.push_back(reason);
   }
   if (out.reasons.empty()) return protocol_error("SUBACK without a reason code (3.9.3)");

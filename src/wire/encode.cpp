@@ -3,7 +3,7 @@
 #include "wire/encode.h"
 
 #include "wire/cursor.h"
-#include "wire/property.h"
+#include "wire/property_reader.h"
 
 namespace petrel::wire {
 
@@ -54,13 +54,23 @@ void put(Sink& sink, PropertyId property, const std::optional<std::string_view>&
   if (value) id(sink, property), sink.string(*value);
 }
 
+// A list that spans repeated properties of a received packet may hold others in between.
+template <class Sink>
+void put_only(Sink& sink, PropertyId property, BytesView list) {
+  while (!list.empty()) {
+    const auto next = next_property(list);
+    if (!next) return;
+    if (next->id == property) sink.bytes(next->raw);
+  }
+}
+
 template <class Sink>
 void message_properties(Sink& sink, const MessageProperties& p) {
   put(sink, PropertyId::kPayloadFormatIndicator, p.payload_format_indicator);
   put(sink, PropertyId::kContentType, p.content_type);
   put(sink, PropertyId::kResponseTopic, p.response_topic);
   put(sink, PropertyId::kCorrelationData, p.correlation_data);
-  sink.bytes(p.user_properties);
+  put_only(sink, PropertyId::kUserProperty, p.user_properties);
 }
 
 template <class Sink>
@@ -78,7 +88,7 @@ void properties(Sink& sink, const Connect& p) {
   if (p.topic_alias_maximum != 0) id(sink, PropertyId::kTopicAliasMaximum), sink.u16(p.topic_alias_maximum);
   if (p.request_response_information) id(sink, PropertyId::kRequestResponseInformation), sink.u8(1);
   if (!p.request_problem_information) id(sink, PropertyId::kRequestProblemInformation), sink.u8(0);
-  sink.bytes(p.user_properties);
+  put_only(sink, PropertyId::kUserProperty, p.user_properties);
   put(sink, PropertyId::kAuthenticationMethod, p.authentication_method);
   put(sink, PropertyId::kAuthenticationData, p.authentication_data);
 }
@@ -93,7 +103,7 @@ void properties(Sink& sink, const Connack& p) {
   put(sink, PropertyId::kAssignedClientIdentifier, p.assigned_client_identifier);
   if (p.topic_alias_maximum != 0) id(sink, PropertyId::kTopicAliasMaximum), sink.u16(p.topic_alias_maximum);
   put(sink, PropertyId::kReasonString, p.reason_string);
-  sink.bytes(p.user_properties);
+  put_only(sink, PropertyId::kUserProperty, p.user_properties);
   put(sink, PropertyId::kWildcardSubscriptionAvailable, p.wildcard_subscription_available);
   put(sink, PropertyId::kSubscriptionIdentifierAvailable, p.subscription_identifiers_available);
   put(sink, PropertyId::kSharedSubscriptionAvailable, p.shared_subscription_available);
@@ -108,7 +118,7 @@ template <class Sink>
 void properties(Sink& sink, const Publish& p) {
   put(sink, PropertyId::kMessageExpiryInterval, p.properties.message_expiry_interval_s);
   put(sink, PropertyId::kTopicAlias, p.topic_alias);
-  sink.bytes(p.subscription_identifiers);
+  put_only(sink, PropertyId::kSubscriptionIdentifier, p.subscription_identifiers);
   if (!p.forwarded_properties.empty()) {
     sink.bytes(p.forwarded_properties);
   } else {
@@ -122,31 +132,31 @@ void properties(Sink& sink, const Subscribe& p) {
     id(sink, PropertyId::kSubscriptionIdentifier);
     sink.variable(p.subscription_identifier);
   }
-  sink.bytes(p.user_properties);
+  put_only(sink, PropertyId::kUserProperty, p.user_properties);
 }
 
 template <class Sink>
 void properties(Sink& sink, const Unsubscribe& p) {
-  sink.bytes(p.user_properties);
+  put_only(sink, PropertyId::kUserProperty, p.user_properties);
 }
 
 template <class Sink>
 void properties(Sink& sink, const Ack& p) {
   put(sink, PropertyId::kReasonString, p.reason_string);
-  sink.bytes(p.user_properties);
+  put_only(sink, PropertyId::kUserProperty, p.user_properties);
 }
 
 template <class Sink>
 void properties(Sink& sink, const Suback& p) {
   put(sink, PropertyId::kReasonString, p.reason_string);
-  sink.bytes(p.user_properties);
+  put_only(sink, PropertyId::kUserProperty, p.user_properties);
 }
 
 template <class Sink>
 void properties(Sink& sink, const Disconnect& p) {
   put(sink, PropertyId::kSessionExpiryInterval, p.session_expiry_interval_s);
   put(sink, PropertyId::kReasonString, p.reason_string);
-  sink.bytes(p.user_properties);
+  put_only(sink, PropertyId::kUserProperty, p.user_properties);
   put(sink, PropertyId::kServerReference, p.server_reference);
 }
 
@@ -155,7 +165,7 @@ void properties(Sink& sink, const Auth& p) {
   put(sink, PropertyId::kAuthenticationMethod, p.authentication_method);
   put(sink, PropertyId::kAuthenticationData, p.authentication_data);
   put(sink, PropertyId::kReasonString, p.reason_string);
-  sink.bytes(p.user_properties);
+  put_only(sink, PropertyId::kUserProperty, p.user_properties);
 }
 
 template <class Packet>
@@ -197,7 +207,7 @@ void body(Sink& sink, ProtocolVersion, const Connect& p) {
 
 template <class Sink>
 void body(Sink& sink, ProtocolVersion version, const Connack& p) {
-  sink.u8(p.session_present ? 1 : 0);
+  sink.u8(p.session_present && version != ProtocolVersion::kV31 ? 1 : 0);  // 3.1 does not use this byte
   sink.u8(version == ProtocolVersion::kV5 ? static_cast<std::uint8_t>(p.reason) : connect_return_code(p.reason));
   property_list(sink, version, p);
 }
@@ -266,7 +276,11 @@ void body(Sink& sink, ProtocolVersion version, const Suback& p) {
   sink.u16(p.packet_id);
   property_list(sink, version, p);
   if (version != ProtocolVersion::kV5 && p.type == PacketType::kUnsuback) return;
-  for (const ReasonCode reason : p.reasons) sink.u8(static_cast<std::uint8_t>(reason));
+  for (const ReasonCode reason : p.reasons) {
+    // 3.1.1 knows one failure only (3.9.3).
+    const bool v5 = version == ProtocolVersion::kV5;
+    sink.u8(static_cast<std::uint8_t>(!v5 && is_error(reason) ? ReasonCode::kUnspecifiedError : reason));
+  }
 }
 
 std::uint8_t first_byte(PacketType type, unsigned flags = 0) {

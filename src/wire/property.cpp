@@ -70,45 +70,6 @@ bool is_forwarded(PropertyId id) {
          id == Id::kCorrelationData || id == Id::kUserProperty;
 }
 
-// Calls see(property) for each property of a list that was checked before.
-template <class See>
-void walk(BytesView encoded, See&& see) {
-  while (!encoded.empty()) {
-    Cursor cursor(encoded);
-    const PropertyInfo* info = find_property(cursor.variable_byte_integer());
-    if (info == nullptr) return;
-    Property property;
-    property.id = info->id;
-    std::string_view second;
-    switch (info->type) {
-      case kByte:
-        property.number = cursor.u8();
-        break;
-      case kTwoByteInteger:
-        property.number = cursor.u16();
-        break;
-      case kFourByteInteger:
-        property.number = cursor.u32();
-        break;
-      case kVariableByteInteger:
-        property.number = cursor.variable_byte_integer();
-        break;
-      case kString:
-      case kBinary:
-        property.text = cursor.binary();
-        break;
-      case kStringPair:
-        property.text = cursor.binary();
-        second = cursor.binary();
-        break;
-    }
-    if (!cursor.ok()) return;
-    property.raw = encoded.substr(0, encoded.size() - cursor.rest().size());
-    see(property, second);
-    encoded = cursor.rest();
-  }
-}
-
 void append_text(std::string& out, PropertyId id, std::string_view text) {
   out += static_cast<char>(id);
   out += static_cast<char>(text.size() >> 8);
@@ -123,10 +84,43 @@ const PropertyInfo* find_property(std::uint32_t id) {
   return &kProperties[static_cast<std::uint8_t>(kById[id])];
 }
 
+std::optional<Property> next_property(BytesView& encoded) {
+  Cursor cursor(encoded);
+  const PropertyInfo* info = encoded.empty() ? nullptr : find_property(cursor.variable_byte_integer());
+  if (info == nullptr) return std::nullopt;
+  Property property;
+  property.id = info->id;
+  switch (info->type) {
+    case kByte:
+      property.number = cursor.u8();
+      break;
+    case kTwoByteInteger:
+      property.number = cursor.u16();
+      break;
+    case kFourByteInteger:
+      property.number = cursor.u32();
+      break;
+    case kVariableByteInteger:
+      property.number = cursor.variable_byte_integer();
+      break;
+    case kString:
+    case kBinary:
+      property.text = cursor.binary();
+      break;
+    case kStringPair:
+      property.text = cursor.binary();
+      property.second = cursor.binary();
+      break;
+  }
+  if (!cursor.ok()) return std::nullopt;
+  property.raw = encoded.substr(0, encoded.size() - cursor.rest().size());
+  encoded = cursor.rest();
+  return property;
+}
+
 void for_each_user_property(BytesView encoded, void (*see)(void*, std::string_view, std::string_view), void* context) {
-  walk(encoded, [&](const Property& property, std::string_view value) {
-    if (property.id == Id::kUserProperty) see(context, property.text, value);
-  });
+  while (const auto property = next_property(encoded))
+    if (property->id == Id::kUserProperty) see(context, property->text, property->second);
 }
 
 std::string encode_user_property(std::string_view name, std::string_view value) {
@@ -146,18 +140,15 @@ std::string encode_subscription_identifier(std::uint32_t identifier) {
 }
 
 std::optional<std::uint32_t> next_subscription_identifier(BytesView& encoded) {
-  Cursor cursor(encoded);
-  if (encoded.empty() || cursor.u8() != static_cast<std::uint8_t>(Id::kSubscriptionIdentifier)) return std::nullopt;
-  const std::uint32_t identifier = cursor.variable_byte_integer();
-  encoded = cursor.rest();
-  if (!cursor.ok()) return std::nullopt;
-  return identifier;
+  while (const auto property = next_property(encoded))
+    if (property->id == Id::kSubscriptionIdentifier) return property->number;
+  return std::nullopt;
 }
 
 void collect_forwarded_properties(const Publish& publish, std::string& out) {
-  walk(publish.property_bytes, [&](const Property& property, std::string_view) {
-    if (is_forwarded(property.id)) out += property.raw;
-  });
+  BytesView rest = publish.property_bytes;
+  while (const auto property = next_property(rest))
+    if (is_forwarded(property->id)) out += property->raw;
 }
 
 void append_forwarded_properties(const MessageProperties& properties, std::string& out) {
@@ -168,14 +159,14 @@ void append_forwarded_properties(const MessageProperties& properties, std::strin
   if (properties.content_type) append_text(out, Id::kContentType, *properties.content_type);
   if (properties.response_topic) append_text(out, Id::kResponseTopic, *properties.response_topic);
   if (properties.correlation_data) append_text(out, Id::kCorrelationData, *properties.correlation_data);
-  walk(properties.user_properties, [&](const Property& property, std::string_view) {
-    if (property.id == Id::kUserProperty) out += property.raw;
-  });
+  BytesView rest = properties.user_properties;
+  while (const auto property = next_property(rest))
+    if (property->id == Id::kUserProperty) out += property->raw;
 }
 
 PropertyReader::PropertyReader(Cursor& cursor, std::uint32_t packet) : packet_(packet) {
   bytes_ = cursor.take(cursor.variable_byte_integer());
-  if (!cursor.ok()) error_ = malformed("property length does not fit the packet [MQTT-2.2.2-1]");
+  if (!cursor.ok()) error_ = malformed("property length is missing or does not fit the packet [MQTT-2.2.2-1]");
   list_ = Cursor(bytes_);
 }
 
@@ -201,7 +192,7 @@ bool PropertyReader::read_value(Property& property, PropertyType type) {
       break;
     case kStringPair:
       property.text = list_.string();
-      list_.string();
+      property.second = list_.string();
       break;
   }
   return list_.ok();
@@ -216,13 +207,14 @@ std::optional<Property> PropertyReader::next() {
   if (info == nullptr) {
     error_ = malformed("unknown property identifier (2.2.2.2)");
   } else if ((info->packets & packet_) == 0) {
-    error_ = protocol_error("property that this packet may not carry (2.2.2.2)");
+    error_ = malformed("property that this packet may not carry (2.2.2.2)");
   } else if (!read_value(property, info->type)) {
-    error_ = malformed("property value is malformed or cut short");
+    error_ = malformed("property value is malformed or cut short (2.2.2.2)");
   } else {
     const bool repeatable =
         info->id == Id::kUserProperty || (info->id == Id::kSubscriptionIdentifier && packet_ == packet_bit(kPublish));
-    if (seen_[id] && !repeatable) error_ = protocol_error("property given more than once");
+    if (seen_[id] && !repeatable)
+      error_ = protocol_error("property given more than once (the section of the property)");
     seen_[id] = true;
   }
   if (error_) return std::nullopt;

@@ -71,8 +71,8 @@ void for_each_user_property(BytesView encoded,
 // One encoded user property, and one encoded subscription identifier (1 to 268 435 455).
 std::string encode_user_property(std::string_view name, std::string_view value);
 std::string encode_subscription_identifier(std::uint32_t identifier);
-// The identifier of one encoded subscription identifier property at the front of `encoded`, which moves past it;
-// nothing at the end.
+// The next subscription identifier in `encoded`, which moves past it; other properties in between are passed over.
+// Nothing at the end.
 std::optional<std::uint32_t> next_subscription_identifier(BytesView& encoded);
 
 // The properties that a server forwards, encoded, for a publication whose decoder could not give them as one view.

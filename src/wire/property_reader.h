@@ -14,8 +14,12 @@ struct Property {
   PropertyId id{};
   std::uint32_t number = 0;  // bytes and integers
   std::string_view text;     // strings and binary data; the name of a user property
+  std::string_view second;   // the value of a user property
   BytesView raw;             // the whole property as encoded
 };
+
+// The next property of a list that a decoder has checked; moves `encoded` past it. Nothing at the end.
+std::optional<Property> next_property(BytesView& encoded);
 
 class PropertyReader {
  public:

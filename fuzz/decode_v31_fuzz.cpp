@@ -1,0 +1,5 @@
+#include "fuzz/decode_fuzz.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  return petrel::fuzz::decode_stream(petrel::wire::ProtocolVersion::kV31, data, size);
+}
