@@ -26,7 +26,8 @@ CLI::App* add_serve(CLI::App& app, ServeOptions& options) {
                   "Let clients in without credentials on addresses that are not loopback");
   serve
       ->add_option("--store", options.store,
-                   "Where sessions and messages are kept: memory, rocksdb:DIRECTORY or rocksdb")
+                   "Where sessions and messages are kept: rocksdb:DIRECTORY, rocksdb (the default: in /var/lib/petrel "
+                   "or ~/.local/state/petrel) or memory")
       ->type_name("STORE");
   serve
       ->add_option("--threads", options.threads,
@@ -38,6 +39,7 @@ CLI::App* add_serve(CLI::App& app, ServeOptions& options) {
   serve->footer(
       "Examples:\n"
       "  petrel serve\n"
+      "  petrel serve --store rocksdb:/srv/mqtt\n"
       "  petrel serve --listen tcp://127.0.0.1:1884 --log-level debug\n"
       "  petrel serve --listen tcp://0.0.0.0:1883 --allow-anonymous\n"
       "Signals: SIGINT and SIGTERM shut down gracefully, a second one at once.\n"

@@ -138,7 +138,7 @@ int serve(const ServeOptions& options) {
   log.info("started", {{"version", version()},
                        {"pid", getpid()},
                        {"threads", server.thread_count()},
-                       {"store", config.store},
+                       {"store", server::store_text(config)},
                        {"max_descriptors", descriptors},
                        {"max_memory_bytes", limits.max_memory_bytes},
                        {"max_packet_bytes", limits.max_packet_bytes},

@@ -24,7 +24,7 @@ struct ListenerConfig {
 struct Config {
   std::vector<ListenerConfig> listeners;  // none: tcp://127.0.0.1:1883
   unsigned threads = 0;                   // shards; 0: one per core
-  std::string store = "memory";           // see store_choice.h
+  std::string store = "rocksdb";          // see store_choice.h
   storage::Sync sync = storage::Sync::kInterval;
   LogLevel log_level = LogLevel::kInfo;
   LogFormat log_format = LogFormat::kHuman;

@@ -24,9 +24,10 @@ std::string environment(const char* name) {
 
 std::string usual_directory() {
   if (std::string state = environment("STATE_DIRECTORY"); !state.empty()) return state.substr(0, state.find(':'));
-  if (::geteuid() == 0) return "/var/lib/petrel";
-  if (const std::string data = environment("XDG_DATA_HOME"); !data.empty()) return data + "/petrel";
-  if (const std::string home = environment("HOME"); !home.empty()) return home + "/.local/share/petrel";
+  constexpr const char* kSystem = "/var/lib/petrel";
+  if (::geteuid() == 0 || ::access(kSystem, W_OK | X_OK) == 0) return kSystem;
+  if (const std::string state = environment("XDG_STATE_HOME"); !state.empty()) return state + "/petrel";
+  if (const std::string home = environment("HOME"); !home.empty()) return home + "/.local/state/petrel";
   return "petrel-data";
 }
 
@@ -44,6 +45,12 @@ Result<StoreChoice, StoreMistake> parse_store(const std::string& text) {
   }
   return StoreMistake{
       fmt::format("there is no store {}; write \"memory\", \"rocksdb\" or \"rocksdb:DIRECTORY\"", toml_string(text))};
+}
+
+std::string store_text(const Config& config) {
+  const auto choice = parse_store(config.store);
+  if (!choice.has_value() || choice->kind == StoreChoice::Kind::kMemory) return config.store;
+  return fmt::format("{}:{}", kRocksdb, choice->directory);
 }
 
 Result<std::unique_ptr<storage::Store>, storage::StoreError> open_store(const Config& config, Log& log) {

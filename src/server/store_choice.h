@@ -25,9 +25,13 @@ struct StoreMistake {
   std::string what;
 };
 
+// As it would be written with the directory it means: "memory", "rocksdb:/var/lib/petrel".
+std::string store_text(const Config& config);
+
 Result<StoreChoice, StoreMistake> parse_store(const std::string& text);
 
-// $STATE_DIRECTORY (systemd sets it), /var/lib/petrel for root, else $XDG_DATA_HOME/petrel or ~/.local/share/petrel.
+// $STATE_DIRECTORY (systemd sets it), /var/lib/petrel for root and for those who can write there, else
+// $XDG_STATE_HOME/petrel or ~/.local/state/petrel.
 std::string usual_directory();
 
 // The log outlives the store.

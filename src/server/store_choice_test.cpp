@@ -18,6 +18,13 @@ TEST(StoreChoice, ReadsItsNames) {
   EXPECT_EQ(parse_store("rocksdb")->directory, "/var/lib/one");
   ::unsetenv("STATE_DIRECTORY");
   EXPECT_FALSE(parse_store("rocksdb")->directory.empty());
+  Config config;
+  config.store = "memory";
+  EXPECT_EQ(store_text(config), "memory");
+  config.store = "rocksdb:/srv";
+  EXPECT_EQ(store_text(config), "rocksdb:/srv");
+  config.store = "rocksdb";
+  EXPECT_EQ(store_text(config), "rocksdb:" + usual_directory());
   for (const char* wrong : {"", "disk", "rocksdb:", "rocksdbx", "memory:"})
     EXPECT_THAT(parse_store(wrong).error().what, HasSubstr("write \"memory\", \"rocksdb\"")) << wrong;
 }
@@ -25,6 +32,8 @@ TEST(StoreChoice, ReadsItsNames) {
 TEST(StoreChoice, OpensWhatItNames) {
   Log log(stderr, LogLevel::kError);
   Config config;
+  EXPECT_EQ(config.store, "rocksdb");
+  config.store = "memory";
   EXPECT_EQ((*open_store(config, log))->name(), "memory");
   const std::string directory = (std::filesystem::temp_directory_path() / "petrel-store-choice-test").string();
   std::filesystem::remove_all(directory);

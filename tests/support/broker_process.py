@@ -53,11 +53,13 @@ def wait_until(condition, what, deadline_s=DEADLINE_S, step_s=0.01):
 
 
 class Broker:
-    """One broker process on a free loopback port. `config` is the text of a TOML file, `args` go behind `serve`."""
+    """One broker process on a free loopback port. `config` is the text of a TOML file, `args` go behind `serve`.
+
+    PETREL_STORE=rocksdb in the environment: with the store on disk, in the directory, where the test does not choose."""
 
     host = "127.0.0.1"
 
-    def __init__(self, directory, threads=1, config=None, args=(), port=None):
+    def __init__(self, directory, threads=1, config=None, args=(), port=None, store=None):
         self.directory = pathlib.Path(directory)
         self.directory.mkdir(parents=True, exist_ok=True)
         self.threads = threads
@@ -68,7 +70,9 @@ class Broker:
             path = self.directory / "petrel.toml"
             path.write_text(config)
             self.command += ["-c", str(path)]
-        self.command += ["--listen", f"tcp://127.0.0.1:{self.port}", "--store", "memory", "--threads", str(threads)]
+        if (store or os.environ.get("PETREL_STORE", "memory")) == "rocksdb":
+            store = f"rocksdb:{self.directory / 'data'}"
+        self.command += ["--listen", f"tcp://127.0.0.1:{self.port}", "--store", store or "memory", "--threads", str(threads)]
         self.command += list(args)
         self.process = None
         self.signalled = False

@@ -135,6 +135,11 @@ StoreError Database::error(const rocksdb::Status& status) const {
 
 Result<void, StoreError> Database::open() {
   close();
+  {
+    // RocksDB may rewrite files as soon as it is open: nothing is to be left out by what the table knew before.
+    const std::lock_guard lock(table_.mutex);
+    table_.loaded = false;
+  }
   interrupted_ = false;
   const auto cache = rocksdb::NewLRUCache(kCacheBytes);
   std::vector<rocksdb::ColumnFamilyDescriptor> descriptors;
@@ -147,8 +152,8 @@ Result<void, StoreError> Database::open() {
     return error(status);
   }
   db_.reset(opened);
-  // What was read from the log counts as written from now on, and new records continue it: it must not lose its end in a
-  // power failure, or those would be lost with it.
+  // What was read from the log counts as written from now on, and new records continue it: it must not lose its end in
+  // a power failure, or those would be lost with it.
   auto synced = sync();
   if (!synced.has_value()) close();
   return synced;

@@ -5,6 +5,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <cstring>
@@ -90,9 +91,11 @@ Directory::~Directory() {
   if (lock_ >= 0) ::close(lock_);
 }
 
-Result<Directory, StoreError> Directory::open(const std::string& path, std::uint32_t format,
+Result<Directory, StoreError> Directory::open(const std::string& given, std::uint32_t format,
                                               const std::vector<FormatStep>& steps) {
   std::error_code error;
+  // "a/b/" is created as "a/b", and would not count as new.
+  const std::string path = given.substr(0, std::max<std::size_t>(1, given.find_last_not_of('/') + 1));
   // Messages are nobody else's business.
   if (std::filesystem::create_directories(path, error))
     std::filesystem::permissions(path, std::filesystem::perms::owner_all, error);

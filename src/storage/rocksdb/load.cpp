@@ -217,10 +217,6 @@ void note(CheckReport& result, StoreError error) {
 
 Result<LastIds, StoreError> load_table(Database& database, LoadWhen when) {
   SessionTable& table = database.table();
-  {
-    const std::lock_guard lock(table.mutex);
-    table.loaded = false;
-  }
   table.sessions.clear();
   LastIds last;
   const auto order = load_states(database, last);

@@ -70,11 +70,19 @@ bool QueueState::enqueue(MessageId id, std::size_t most_known) {
     floors_.push_back(complete_ ? below(id) : std::min(below(id), below(before_all)));
     write = on_disk_;
   }
-  if (complete_) {
+  if (complete_ && !is_waiting(id)) {
     waiting_.push_back(id);
     forget_beyond(most_known);
   }
   return write;
+}
+
+// Only when a write is repeated that had reached the disk though it was reported failed. Ids of a lane come ascending,
+// so its last one tells.
+bool QueueState::is_waiting(MessageId id) const {
+  const auto last =
+      std::find_if(waiting_.rbegin(), waiting_.rend(), [id](MessageId other) { return lane_of(other) == lane_of(id); });
+  return last != waiting_.rend() && *last >= id;
 }
 
 void QueueState::forget_beyond(std::size_t most_known) {

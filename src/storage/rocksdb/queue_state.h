@@ -78,6 +78,7 @@ class QueueState {
  private:
   MessageId* floor_of(std::uint32_t lane);
   const MessageId* floor_of(std::uint32_t lane) const { return const_cast<QueueState*>(this)->floor_of(lane); }
+  bool is_waiting(MessageId id) const;  // of a complete queue, for ids that come
   void raise_floors(const std::vector<MessageId>& waiting, const LaneTips& tips, const MessageId* scanned);
 
   std::vector<MessageId> floors_;   // one for each lane, the lane in its low bits

@@ -29,6 +29,17 @@ TEST(QueueState, FloorsFollowAcknowledgementsOfShortQueues) {
   EXPECT_THAT(state.record().floors, ElementsAre(id(3)));
 }
 
+TEST(QueueState, AnEntryOfARepeatedWriteWaitsOnce) {
+  QueueState state;
+  LaneTips tips;
+  // Found on the disk although its write was reported failed; then written again.
+  state.rescanned({id(1), id(2), id(2, 1)}, id(2, 1), true, 16, tips);
+  EXPECT_FALSE(state.enqueue(id(2), 16));
+  EXPECT_FALSE(state.enqueue(id(2, 1), 16));
+  EXPECT_FALSE(state.enqueue(id(3), 16));
+  EXPECT_THAT(state.waiting(), ElementsAre(id(1), id(2), id(2, 1), id(3)));
+}
+
 TEST(QueueState, AnotherLanesFirstEntryIsWrittenDown) {
   QueueState state;
   LaneTips tips;

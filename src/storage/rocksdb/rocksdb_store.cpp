@@ -118,11 +118,13 @@ void RocksStore::flush() {
 
 Result<void, StoreError> RocksStore::collect() {
   const std::shared_lock use(parts_->database.use);
+  if (!parts_->database.is_open()) return StoreError{"the store is not open after an error"};
   return parts_->collector.collect();
 }
 
 std::uint64_t RocksStore::file_bytes() const {
   const std::shared_lock use(parts_->database.use);
+  if (!parts_->database.is_open()) return 0;
   return parts_->database.file_bytes(rocks::Database::kQueue) + parts_->database.file_bytes(rocks::Database::kBodies);
 }
 
@@ -368,13 +370,20 @@ bool RocksStore::pause(TimeMs time_ms) {
 }
 
 void RocksStore::sync_loop() {
+  bool failed = false;
   while (pause(options_.sync_interval_ms)) {
     if (!unsynced_.exchange(false, std::memory_order_acq_rel)) continue;
     const std::shared_lock use(parts_->database.use);
     if (!parts_->database.is_open()) continue;
     const auto synced = parts_->database.sync();
-    if (!synced.has_value() && options_.log != nullptr)
-      options_.log->error("store cannot sync", {{"reason", synced.error().what}});
+    if (!synced.has_value()) unsynced_.store(true, std::memory_order_release);
+    if (options_.log != nullptr && failed != !synced.has_value()) {
+      if (synced.has_value())
+        options_.log->warning("store syncs again", {{"directory", directory_.path()}});
+      else
+        options_.log->error("store cannot sync", {{"reason", synced.error().what}});
+    }
+    failed = !synced.has_value();
   }
 }
 
