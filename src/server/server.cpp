@@ -5,7 +5,6 @@
 #include "base/random.h"
 #include "net/address.h"
 #include "server/machine_memory.h"
-#include "server/store_choice.h"
 
 namespace petrel::server {
 
@@ -20,7 +19,8 @@ unsigned shard_count(unsigned configured) {
 
 }  // namespace
 
-Server::Server(Config config, Log& log) : config_(std::move(config)), log_(log) {
+Server::Server(Config config, Log& log, OpenStore open)
+    : config_(std::move(config)), log_(log), open_store_(std::move(open)) {
   if (config_.listeners.empty()) config_.listeners.push_back({"tcp://127.0.0.1:1883", {}});
   broker::Settings& settings = config_.settings;
   settings.sys.id = config_.sys_id;
@@ -34,7 +34,7 @@ Server::~Server() {
 
 Result<void, std::string> Server::start() {
   const unsigned shards = shard_count(config_.threads);
-  auto store = open_store(config_, log_);
+  auto store = open_store_(config_, log_);
   if (!store.has_value()) return store.error().what;
   store_ = std::move(*store);
   shared_ = std::make_unique<broker::SharedState>(config_.settings, shards, SystemRandom().next());
