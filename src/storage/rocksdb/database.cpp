@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <rocksdb/cache.h>
 #include <rocksdb/db.h>
+#include <rocksdb/listener.h>
 #include <rocksdb/slice_transform.h>
 #include <rocksdb/table.h>
 #include <rocksdb/write_batch.h>
@@ -42,6 +43,15 @@ class SessionPrefix final : public rocksdb::SliceTransform {
   }
 };
 
+// Of a full disk RocksDB recovers by a thread of its own, which goes on with the log whose write has failed; it is told
+// not to. The store opens it again.
+class NoRecovery final : public rocksdb::EventListener {
+ public:
+  void OnErrorRecoveryBegin(rocksdb::BackgroundErrorReason, rocksdb::Status, bool* recover) override {
+    *recover = false;
+  }
+};
+
 rocksdb::DBOptions database_options(rocksdb::Env* env) {
   rocksdb::DBOptions options;
   if (env != nullptr) options.env = env;
@@ -65,6 +75,8 @@ rocksdb::DBOptions database_options(rocksdb::Env* env) {
   options.avoid_flush_during_recovery = true;
   // A failed write is taken up again by the store itself, which must know.
   options.max_bgerror_resume_count = 0;
+  options.listeners.push_back(std::make_shared<NoRecovery>());
+  options.manifest_preallocation_size = kArenaBytes;
   return options;
 }
 
