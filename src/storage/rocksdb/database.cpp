@@ -129,8 +129,7 @@ StoreError Database::error(const rocksdb::Status& status) const {
   const std::string text = status.ToString();
   if (status.IsNoSpace() || text.find("No space left") != std::string::npos ||
       text.find("Disk quota exceeded") != std::string::npos)
-    return {fmt::format("the disk of {} is full: free some space; petrel goes on by itself then ({})", path_, text),
-            true};
+    return {fmt::format("the disk of {} is full: free some space ({})", path_, text), true};
   if (status.IsCorruption())
     return plain(
         fmt::format("the store {} is damaged: run \"petrel store check\" on its directory, and restore it from "

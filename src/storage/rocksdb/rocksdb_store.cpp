@@ -257,7 +257,8 @@ void RocksStore::abandon(std::vector<Item>& group, const std::vector<LaneCore*>&
 
 void RocksStore::announce(std::optional<StoreError> trouble) {
   const std::lock_guard lock(lanes_mutex_);
-  if (options_.log != nullptr && trouble && !trouble_) options_.log->error("store fails", {{"reason", trouble->what}});
+  if (options_.log != nullptr && trouble && !trouble_)
+    options_.log->error("store fails", {{"reason", trouble->what}, {"effect", "it is tried again until it works"}});
   if (options_.log != nullptr && !trouble)
     options_.log->warning("store works again", {{"directory", directory_.path()}});
   const bool news = !trouble || !trouble_ || trouble->what != trouble_->what;
