@@ -294,7 +294,7 @@ void Shard::pump(Session& session) {
     OutgoingPublish publish(delivery.message, now_, scratch_);
     send(session, publish, std::move(delivery));
   }
-  if (out.queue.empty() && !out.replays.empty() && !continue_replays(session)) return;
+  if (!out.replays.empty() && room_for_replay(session) && !continue_replays(session)) return;
   if (out.backlog_messages > 0 && out.read_request == 0 && out.queue.size() < kPrefetchMessages / 2)
     read_backlog(session);
 }

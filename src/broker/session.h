@@ -35,9 +35,11 @@ struct PendingWill {
 // A subscription's retained messages on their way, at the receiver's pace.
 struct RetainedReplay {
   std::string filter;
-  std::string resume;
   Ref<const topics::EncodedIdentifiers> identifiers;
   wire::Qos maximum_qos = wire::Qos::k0;
+  std::string resume;
+
+  std::size_t bytes() const { return sizeof(RetainedReplay) + filter.size(); }
 };
 
 // QoS 1 and 2 toward the client and what waits for it. Allocated when first needed.
@@ -53,7 +55,18 @@ struct Outbound {
   std::uint64_t arrived_during_read = 0;
   std::vector<storage::MessageId> restored;  // in the stored queue, but under way since before the broker started
   Ring<RetainedReplay> replays;
+  std::size_t replay_bytes = 0;
+  bool awaits_replay_turn = false;  // stands in the shard's list
 
+  void push(RetainedReplay replay) {
+    replay_bytes += replay.bytes();
+    replays.push_back(std::move(replay));
+  }
+  RetainedReplay pop_replay() {
+    RetainedReplay replay = replays.pop_front();
+    replay_bytes -= replay.bytes();
+    return replay;
+  }
   void push(session::Delivery delivery) {
     queue_bytes += delivery.message->block_bytes();
     queue.push_back(std::move(delivery));

@@ -45,6 +45,7 @@ void Shard::begin_turn(TimeMs now) {
   wheel_.advance(now, [this](TimerNode& node) { on_timer(node); });
   lane_.poll(*this);
   publish_sys();
+  resume_replays();
 }
 
 void Shard::end_turn() {
@@ -65,6 +66,7 @@ void Shard::end_turn() {
 
 TimeMs Shard::next_deadline() const {
   const TimeMs due = std::min({wheel_.next_deadline(), refusals_.next_report(), sys_due_});
+  if (!awaiting_replay_turn_.empty()) return std::min(due, now_);
   return memory_full_ ? std::min(due, memory_due_ + kMemoryWakeMs) : due;
 }
 

@@ -180,6 +180,10 @@ class Shard final : private storage::LaneEvents, private storage::Recovery {
   void handle_unsubscribe(Connection& connection, const wire::Frame& frame);
   Reason unsubscribe(Session& session, std::string_view filter);
   bool continue_replays(Session& session);
+  bool room_for_replay(Session& session);
+  bool continue_replay(Session& session, RetainedReplay& replay);
+  void send_retained(Session& session, const RetainedReplay& replay, Ref<const wire::Message> message);
+  void resume_replays();
 
   // disconnect.cpp
   void handle_disconnect(Connection& connection, const wire::Frame& frame);
@@ -323,6 +327,9 @@ class Shard final : private storage::LaneEvents, private storage::Recovery {
     storage::QueuePosition position;
   };
   boost::unordered_flat_map<std::uint64_t, Departing> departing_;
+  // Sessions whose retained messages are to be read on in the next turn, and how much this turn may still read.
+  std::vector<topics::SubscriberId> awaiting_replay_turn_;
+  std::size_t replay_visits_left_ = 0;
   std::vector<Held> spare_held_;  // keeps its capacity from turn to turn
   struct Recovered {
     TimeMs left_at = 0;
