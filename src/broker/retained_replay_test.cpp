@@ -60,6 +60,21 @@ TEST(RetainedReplay, AMessageReplacedMeanwhileComesAsItIsThen) {
   EXPECT_THAT(of_topic_2, testing::ElementsAre("new", "new"));
 }
 
+TEST(RetainedReplay, AClientThatSubscribesAndDoesNotReadIsRefusedInTheEnd) {
+  TestBroker broker({.max_queued_bytes = 2'000, .max_output_bytes = 1'024});
+  TestClient& writer = broker.open();
+  EXPECT_EQ(writer.connect("writer"), kSuccess);
+  keep(writer, 3, 1'000);
+  TestClient& deaf = broker.open();
+  EXPECT_EQ(deaf.connect("deaf"), kSuccess);
+  deaf.reads = false;
+  for (int i = 0; i < 100; ++i) deaf.subscribe("kept/+", Qos::k0);
+  EXPECT_GT(broker.times_reached(Limit::kQueuedBytes), 50U);
+  deaf.reads = true;
+  broker.run();
+  EXPECT_EQ(deaf.subscribe("kept/1", Qos::k0), kSuccess);
+}
+
 TEST(RetainedReplay, ASearchWithoutMatchesIsSpreadOverTurns) {
   TestBroker broker;
   TestClient& writer = broker.open();

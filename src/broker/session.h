@@ -10,6 +10,7 @@
 
 #include "base/memory_ledger.h"
 #include "base/ring.h"
+#include "broker/session_subscriptions.h"
 #include "broker/shard_timer.h"
 #include "session/delivery.h"
 #include "session/incoming.h"
@@ -21,11 +22,6 @@ namespace petrel::broker {
 
 class Connection;
 struct Session;
-
-struct SessionSubscription {
-  topics::SubscriptionIndex::Node* node = nullptr;
-  Ref<const topics::SharedMember> member;  // of a shared subscription
-};
 
 // The message to publish when the client is gone without saying so (3.1.2.5).
 struct PendingWill {
@@ -98,7 +94,7 @@ struct Session {
   std::uint16_t receive_maximum = 65535;  // toward the client, on this connection
   std::uint32_t connection_number = 0;    // counts connections, so that late acknowledgements find the right one
   session::Incoming incoming;
-  std::vector<SessionSubscription> subscriptions;
+  SessionSubscriptions subscriptions;
   std::unique_ptr<Outbound> outbound;
   std::unique_ptr<PendingWill> will;
   std::unique_ptr<Absence> absence;

@@ -61,6 +61,14 @@ wire::ReasonCode Shard::subscribe(Session& session, const wire::Subscription& su
     const bool form = *limit == Limit::kFilterBytes || *limit == Limit::kFilterLevels;
     return refused(form ? Reason::kTopicFilterInvalid : Reason::kQuotaExceeded, reached(*limit));
   }
+  const wire::RetainHandling handling = subscription.options.retain_handling;
+  const bool may_replay = !topics::is_shared(filter) && handling != wire::RetainHandling::kDoNotSend;
+  // A client that subscribes faster than it reads: what it is still to be sent has a bound, too.
+  if (may_replay && session.outbound != nullptr &&
+      session.outbound->replay_bytes + filter.size() > settings_.max_queued_bytes) {
+    counters_.reached(Limit::kQueuedBytes);
+    return refused(Reason::kQuotaExceeded, reached(Limit::kQueuedBytes));
+  }
 
   topics::SubscriptionRequest request;
   request.qos = static_cast<std::uint8_t>(subscription.options.maximum_qos);
@@ -70,18 +78,15 @@ wire::ReasonCode Shard::subscribe(Session& session, const wire::Subscription& su
     request.identifiers = make_ref<topics::EncodedIdentifiers>(wire::encode_subscription_identifier(identifier));
   auto subscribed = shared_.index.subscribe(filter, session.id, request);
   if (!subscribed.existed) {
-    session.subscriptions.push_back({subscribed.node, std::move(subscribed.member)});
+    session.subscriptions.add({subscribed.node, std::move(subscribed.member)});
   } else if (subscribed.member) {
-    for (SessionSubscription& known : session.subscriptions)
-      if (known.node == subscribed.node && known.member) known.member = subscribed.member;
+    if (SessionSubscription* known = session.subscriptions.find(subscribed.node)) known->member = subscribed.member;
   }
   if (session.stored != 0)
     change(storage::PutSubscription{session.stored, {std::string(filter), subscription.options, identifier}});
 
   // Retained messages: never for shared subscriptions (4.8.2), otherwise as Retain Handling asks [MQTT-3.3.1-9] to -11.
-  const wire::RetainHandling handling = subscription.options.retain_handling;
-  bool replay = !topics::is_shared(filter) && handling != wire::RetainHandling::kDoNotSend &&
-                !(handling == wire::RetainHandling::kSendIfNew && subscribed.existed);
+  bool replay = may_replay && !(handling == wire::RetainHandling::kSendIfNew && subscribed.existed);
   if (is_sys_filter(filter)) {
     // Nobody may have listened so far.
     if (settings_.sys.enabled && shared_.sys.stale()) shared_.sys.refresh(now_, sys_totals(shared_));
@@ -109,12 +114,10 @@ void Shard::handle_unsubscribe(Connection& connection, const wire::Frame& frame)
 wire::ReasonCode Shard::unsubscribe(Session& session, std::string_view filter) {
   if (!topics::is_valid_filter(filter)) return Reason::kTopicFilterInvalid;
   const topics::SubscriptionIndex::Node* node = shared_.index.find(filter);
-  const auto it = std::find_if(session.subscriptions.begin(), session.subscriptions.end(),
-                               [&](const SessionSubscription& s) { return s.node == node; });
-  if (it == session.subscriptions.end()) return Reason::kNoSubscriptionExisted;
+  SessionSubscription* const known = node == nullptr ? nullptr : session.subscriptions.find(node);
+  if (known == nullptr) return Reason::kNoSubscriptionExisted;
   shared_.index.unsubscribe(filter, session.id);
-  *it = std::move(session.subscriptions.back());
-  session.subscriptions.pop_back();
+  session.subscriptions.remove(known);
   if (session.stored != 0) change(storage::EraseSubscription{session.stored, std::string(filter)});
   tell_subscription_event("new/unsubscribes", session, filter);
   if (session.outbound != nullptr) {
