@@ -217,6 +217,14 @@ void Shard::count_sent(const OutgoingPublish& publish) {
   counters_.payload_bytes_sent.add(publish.parts().payload.size());
 }
 
+void Shard::publish_last_wills() {
+  for (std::size_t slot = 0; slot < slots_.size(); ++slot) {
+    Session* session = slots_[slot].session.get();
+    if (session == nullptr || session->connection == nullptr || session->will == nullptr) continue;
+    if (session->expiry_interval_s == 0 || session->will->record.delay_interval_s == 0) publish_will(*session);
+  }
+}
+
 void Shard::shut_down() {
   shutting_down_ = true;
   log_.info("closing connections for shutdown", {{"shard", index_}, {"sessions", by_client_id_.size()}});
