@@ -50,6 +50,7 @@ struct Outbound {
   std::uint64_t read_request = 0;  // under way; 0: none
   std::uint64_t arrived_during_read = 0;
   std::vector<storage::MessageId> restored;  // in the stored queue, but under way since before the broker started
+  std::uint32_t held_publishes = 0;          // of this connection: PUBLISH packets that wait for a commit
   Ring<RetainedReplay> replays;
   std::size_t replay_bytes = 0;
   bool awaits_replay_turn = false;  // stands in the shard's list
