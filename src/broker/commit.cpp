@@ -114,8 +114,10 @@ void Shard::release_one(Held& held) {
       if (held.type == PacketType::kSuback && session->outbound != nullptr) pump(*session);
       return;
     case Held::Kind::kPublish: {
+      using State = session::Outgoing::State;
+      --session->out().held_publishes;
       const session::Outgoing::Entry* entry = session->out().outgoing.find_sent(held.packet_id);
-      if (entry == nullptr || entry->state != session::Outgoing::State::kAwaitsPubrec) return;
+      if (entry == nullptr || (entry->state != State::kAwaitsPubrec && entry->state != State::kAwaitsPuback)) return;
       const session::Delivery delivery = entry->delivery;
       OutgoingPublish publish(delivery.message, now_, scratch_);
       const bool fits = publish.append(connection, pool_,

@@ -143,8 +143,10 @@ constexpr ConfigKey kKeys[] = {
     limit<&Settings::max_queued_bytes>("max_queued_bytes", "bytes", 1024, kMaxBytes,
                                        "Bytes of messages waiting in memory for one session."),
     queue_policy(),
-    limit<&Settings::max_output_bytes>("max_output_bytes", "bytes", 1024, kMaxBytes,
-                                       "Unsent bytes of one connection beyond which QoS 0 messages are dropped."),
+    limit<&Settings::max_output_bytes>(
+        "max_output_bytes", "bytes", 1024, kMaxBytes,
+        "Unsent bytes of one connection beyond which QoS 0 messages are dropped. A client that "
+        "does not read is itself not read beyond twice as many."),
     limit<&Settings::connect_timeout_ms, 1000>("connect_timeout_s", "seconds", 1, kMaxSeconds,
                                                "A new connection that has sent no complete CONNECT by then is closed."),
     limit<&Settings::write_timeout_ms, 1000>("write_timeout_s", "seconds", 1, kMaxSeconds,
