@@ -3,7 +3,13 @@
 #include <pthread.h>
 
 #include <csignal>
+#include <cstdlib>
+#include <deque>
+#include <functional>
+#include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "base/clock.h"
 #include "server/server.h"
