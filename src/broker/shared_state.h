@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include "broker/counters.h"
@@ -28,7 +29,8 @@ struct SharedState {
   topics::RetainedTopics<wire::Message> retained;
   SessionDirectory directory;
   SysTopics sys;
-  std::vector<Counters> counters;  // by shard
+  std::vector<Counters> counters;                                    // by shard
+  std::function<std::vector<storage::StoreMetric>()> store_metrics;  // set before the shards begin, called by any
   // At present; written when a connection or session begins or ends, never on the way of a message.
   std::atomic<std::size_t> connections{0};  // of the network, whether or not their CONNECT has come
   std::atomic<std::size_t> clients{0}, most_clients{0};

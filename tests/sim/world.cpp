@@ -397,7 +397,7 @@ void World::check_nothing_is_left() {
     void on_subscription(storage::SessionId, const storage::SubscriptionRecord& record) override {
       records.push_back("subscription to " + record.filter);
     }
-    void on_queue(storage::SessionId, std::uint64_t) override {}
+    void on_queue(storage::SessionId, std::uint64_t, std::uint64_t) override {}
     void on_outgoing(storage::SessionId, const storage::OutgoingRecord&, const storage::QueueEntry*) override {
       records.emplace_back("outgoing exchange");
     }
