@@ -92,7 +92,7 @@ TEST(Config, CollectsAllMistakesInTheOrderOfTheFile) {
                   "p.toml:2:9: \"store\" must be a string, not an integer",
                   "p.toml:4:11: \"shutdown.grace_s\" must be an integer from 0 to 3600, not -1",
                   "p.toml:6:19: \"limits.receive_maximum\" must be an integer from 1 to 65535, not 0",
-                  "p.toml:7:16: \"limits.queue_policy\" must be \"drop-newest\" or \"drop-oldest\", not \"drop\"",
+                  "p.toml:7:16: \"limits.queue_policy\" must be \"drop-newest\" or \"drop-oldest\" or \"reject\", not \"drop\"",
                   "p.toml:8:23: \"limits.topic_alias_maximum\" must be an integer from 0 to 65535, not 65536",
                   "p.toml:9:21: \"limits.connect_timeout_s\" must be an integer from 1 to 86400, not a floating-point "
                   "number"));
