@@ -43,7 +43,7 @@ struct TlsSettings {
   TlsVersion min_version = TlsVersion::k12;
   TlsVersion max_version = TlsVersion::k13;
   std::string ciphers;        // of TLS 1.2, as OpenSSL names them; empty: authenticated encryption, forward secrecy
-  std::string cipher_suites;  // of TLS 1.3; empty: all
+  std::string cipher_suites;  // of TLS 1.3; empty: all. For pre-shared keys one with SHA256 comes first
   std::string groups;         // of key exchange; empty: OpenSSL's
   // Application protocols (ALPN). A client that offers others only is refused; one that offers none is not.
   std::vector<std::string> alpn = {"mqtt"};

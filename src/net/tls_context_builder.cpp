@@ -23,12 +23,15 @@ constexpr std::string_view kDefaultCiphers = "ECDHE+AESGCM:ECDHE+CHACHA20";
 // Small devices know only some of those with a pre-shared key.
 constexpr std::string_view kDefaultPskCiphers =
     ":kECDHEPSK+CHACHA20:kPSK+AESGCM:kPSK+CHACHA20:kPSK+AESCCM:kECDHEPSK+AES:kPSK+AES";
+// A key without a hash goes with SHA-256 (RFC 8446, 4.2.11), and the cipher is chosen before the key is looked for.
+constexpr std::string_view kDefaultPskSuites =
+    "TLS_AES_128_GCM_SHA256:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_256_GCM_SHA384";
 constexpr std::size_t kMaxChainBytes = 32'768;
 constexpr std::uintmax_t kMaxFileBytes = 64 << 20;
 
 // Why OpenSSL's last call failed, in its words.
 std::string openssl_reason() {
-  const unsigned long code = ERR_peek_last_error();
+  const unsigned long code = ERR_peek_error();
   const char* const reason = ERR_reason_error_string(code);
   ERR_clear_error();
   return reason == nullptr ? "unknown reason" : reason;
@@ -63,7 +66,7 @@ Bio bio_of(const std::string& bytes) {
 
 // Reading PEM objects one after the other ends with this error when there is no further one.
 bool at_end_of_pem() {
-  const unsigned long code = ERR_peek_last_error();
+  const unsigned long code = ERR_peek_error();
   const bool end = ERR_GET_LIB(code) == ERR_LIB_PEM && ERR_GET_REASON(code) == PEM_R_NO_START_LINE;
   if (end) ERR_clear_error();
   return end;
@@ -250,12 +253,13 @@ TlsContextBuilder::Failure TlsContextBuilder::set_rules(SSL_CTX* context) const 
   const auto unknown = [](std::string_view what, const std::string& value, std::string_view where) {
     return TlsError{fmt::format("{} \"{}\": {}; see {}", what, value, openssl_reason(), where)};
   };
-  std::string ciphers = settings_.ciphers;
-  if (ciphers.empty())
-    ciphers = std::string(kDefaultCiphers) + std::string(settings_.psk_file.empty() ? "" : kDefaultPskCiphers);
+  const bool with_psk = !settings_.psk_file.empty();
+  std::string ciphers = settings_.ciphers, suites = settings_.cipher_suites;
+  if (ciphers.empty()) ciphers = std::string(kDefaultCiphers).append(with_psk ? kDefaultPskCiphers : "");
+  if (suites.empty() && with_psk) suites = kDefaultPskSuites;
   if (SSL_CTX_set_cipher_list(context, ciphers.c_str()) != 1) return unknown("ciphers", ciphers, "openssl ciphers -v");
-  if (!settings_.cipher_suites.empty() && SSL_CTX_set_ciphersuites(context, settings_.cipher_suites.c_str()) != 1)
-    return unknown("cipher suites", settings_.cipher_suites, "openssl ciphers -v -tls1_3 -s");
+  if (!suites.empty() && SSL_CTX_set_ciphersuites(context, suites.c_str()) != 1)
+    return unknown("cipher suites", suites, "openssl ciphers -v -tls1_3 -s");
   if (!settings_.groups.empty() && SSL_CTX_set1_groups_list(context, settings_.groups.c_str()) != 1)
     return unknown("groups", settings_.groups, "openssl ecparam -list_curves, and X25519");
   if (!settings_.psk_hint.empty() && SSL_CTX_use_psk_identity_hint(context, settings_.psk_hint.c_str()) != 1)

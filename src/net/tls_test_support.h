@@ -197,6 +197,8 @@ class TlsClient {
     if (options.asks_for_status) SSL_set_tlsext_status_type(ssl_, TLSEXT_STATUSTYPE_ocsp);
   }
   ~TlsClient() {
+    // OpenSSL forgets the session of a connection that was not shut down.
+    SSL_set_shutdown(ssl_, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
     SSL_free(ssl_);
     SSL_CTX_free(context_);
   }
@@ -205,7 +207,11 @@ class TlsClient {
 
   SSL* ssl() const { return ssl_; }
   bool established() const { return SSL_is_init_finished(ssl_) == 1; }
-  std::shared_ptr<SSL_SESSION> session() const { return session_; }
+  std::shared_ptr<SSL_SESSION> session() const {
+    // OpenSSL does not call back for a ticket that TLS 1.2 renews.
+    if (SSL_version(ssl_) == TLS1_3_VERSION) return session_;
+    return {SSL_get1_session(ssl_), SSL_SESSION_free};
+  }
   std::string peer_name() const {
     const X509* const peer = SSL_get0_peer_certificate(ssl_);
     char name[64] = "";
