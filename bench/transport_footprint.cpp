@@ -31,7 +31,7 @@ constexpr int kConnections = 400;
 constexpr std::string_view kRequest =
     "GET /mqtt HTTP/1.1\r\nHost: b\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: "
     "dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: mqtt\r\n\r\n";
-constexpr std::string_view kPing = "\xc0\x00";
+constexpr std::string_view kPing = {"\xc0\x00", 2};
 constexpr std::string_view kFramedPing = {"\x82\x82\x00\x00\x00\x00\xc0\x00", 8};
 
 [[noreturn]] void fail(std::string_view why) {

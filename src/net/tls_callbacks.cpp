@@ -7,6 +7,7 @@
 #include <openssl/tls1.h>
 #include <openssl/x509v3.h>
 
+#include <algorithm>
 #include <cstring>
 
 namespace petrel::net {
@@ -106,7 +107,7 @@ unsigned int TlsCallbacks::find_key_12(SSL* ssl, const char* identity, unsigned 
   if (identity == nullptr || SSL_version(ssl) == TLS1_3_VERSION) return 0;
   const std::string* const found = context_of(ssl).psk_.find(identity);
   if (found == nullptr || found->size() > most) return 0;
-  std::memcpy(key, found->data(), found->size());
+  std::copy(found->begin(), found->end(), key);
   return static_cast<unsigned int>(found->size());
 }
 

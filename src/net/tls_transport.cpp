@@ -82,7 +82,8 @@ struct TlsTransport::Bio {
       }
       transport.at_end_ = n == 0;
       if (n == 0) return 0;
-      transport.drained_ = n < 0 || static_cast<std::size_t>(n) < size;
+      if (n > 0) transport.taken_bytes_ += static_cast<std::uint32_t>(n);
+      transport.drained_ = n < 0 || static_cast<std::size_t>(n) < size || transport.taken_bytes_ >= kMaxTakenBytes;
     }
     if (n < 0) {
       BIO_set_retry_read(bio);
@@ -138,6 +139,7 @@ IoResult TlsTransport::read_some(std::span<const iovec> into) {
   has_buffered_ = false;
   if (state_ != State::kOpen) return state_result();
   drained_ = false;
+  taken_bytes_ = 0;
   const std::size_t bytes = read_records(into);
   // Handshakes, alerts and new keys are answered at once.
   if (!outgoing_.empty()) {

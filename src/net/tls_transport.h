@@ -37,6 +37,8 @@ class TlsTransport final : public Transport {
 
   // Unsent bytes beyond which a peer that only makes us answer, and does not read, is given up.
   static constexpr std::size_t kMaxUnsentBytes = 262'144;
+  // What one read_some() takes off the socket, lest records without payload keep it busy.
+  static constexpr std::size_t kMaxTakenBytes = 262'144;
 
  private:
   enum class State : std::uint8_t { kOpen, kEnded, kFailed };
@@ -51,7 +53,8 @@ class TlsTransport final : public Transport {
   IoResult send_outgoing();
 
   int fd_;
-  int error_ = 0;  // with kFailed
+  int error_ = 0;                  // with kFailed
+  std::uint32_t taken_bytes_ = 0;  // off the socket in this call
   std::shared_ptr<const TlsContext> context_;
   SSL* ssl_;
   HandshakeLimit::Place place_;

@@ -236,6 +236,33 @@ TEST_P(TlsTransportTest, DoesNotRenegotiate) {
   EXPECT_EQ(link.client.failure, "no renegotiation");
 }
 
+// Records without payload do not keep the loop busy for as long as they come.
+TEST_P(TlsTransportTest, TakesABoundedAmountACall) {
+  if (!is_13()) options_.version = TLS1_3_VERSION;  // its key updates are such records
+  TlsLink link(context(), options_);
+  const int large = 4 << 20;
+  setsockopt(link.far.get(), SOL_SOCKET, SO_SNDBUF, &large, sizeof large);
+  ASSERT_TRUE(link.shake_hands());
+  std::size_t waiting = 0;
+  for (std::string bytes; waiting < 2 * TlsTransport::kMaxTakenBytes; waiting += bytes.size()) {
+    for (int i = 0; i < 1000; ++i) {
+      SSL_key_update(link.client.ssl(), SSL_KEY_UPDATE_NOT_REQUESTED);
+      SSL_do_handshake(link.client.ssl());
+    }
+    bytes = link.client.outgoing();
+    if (send(link.far.get(), bytes.data(), bytes.size(), 0) != static_cast<ssize_t>(bytes.size())) break;
+  }
+  const auto left = [&] {
+    std::string room(4 << 20, '.');
+    return recv(link.server->fd(), room.data(), room.size(), MSG_PEEK);
+  };
+  const ssize_t before = left();
+  ASSERT_GT(before, 0);
+  EXPECT_EQ(link.read().status, IoStatus::kWouldBlock);
+  const auto most = static_cast<ssize_t>(TlsTransport::kMaxTakenBytes + 20'000);
+  EXPECT_GE(left(), before - most);
+}
+
 // A peer that makes the broker answer and takes no answer costs a bounded amount of memory.
 TEST(TlsTransportLimits, GivesUpAPeerThatOnlyAsks) {
   Folder folder;
