@@ -24,6 +24,8 @@ class Tidy(unittest.TestCase):
     def test_adapters_are_folders_of_their_own(self):
         self.assertTrue(list(tidy.check_includes('broker/a.cpp', '#include "storage/memory/memory_store.h"\n')))
         self.assertFalse(list(tidy.check_includes('server/a.cpp', '#include "storage/memory/memory_store.h"\n')))
+        self.assertFalse(list(tidy.check_includes('broker/a_test.cpp', '#include "storage/memory/memory_store.h"\n')))
+        self.assertTrue(list(tidy.check_includes('broker/a_test.cpp', '#include "net/event_loop.h"\n')))
 
     def test_header_without_contract_or_guard_is_refused(self):
         self.assertTrue(list(tidy.check_header('a.h', '#pragma once\n')))

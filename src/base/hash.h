@@ -1,5 +1,5 @@
-// Hashing of strings that strangers choose: XXH3 with a seed drawn once per process, so that nobody can prepare
-// collisions. Not stable between processes. Threads: any.
+// Hashing of strings that strangers choose: XXH3 with a seed that they do not know, so that nobody can prepare
+// collisions. Threads: any.
 #pragma once
 
 #include <cstdint>
@@ -7,6 +7,6 @@
 
 namespace petrel {
 
-std::uint64_t hash_bytes(std::string_view bytes);
+std::uint64_t hash_bytes(std::string_view bytes, std::uint64_t seed);
 
 }  // namespace petrel

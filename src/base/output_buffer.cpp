@@ -8,6 +8,8 @@
 #include <new>
 #include <utility>
 
+#include "base/memory_ledger.h"
+
 namespace petrel {
 
 namespace {
@@ -25,6 +27,7 @@ BufferPool::~BufferPool() {
 }
 
 void* BufferPool::take(std::size_t bytes) {
+  MemoryLedger::take(MemoryLedger::Use::kOutput, bytes);
   if (const std::size_t index = class_of(bytes); index < kClasses && !free_[index].empty()) {
     void* block = free_[index].back();
     free_[index].pop_back();
@@ -37,6 +40,7 @@ void* BufferPool::take(std::size_t bytes) {
 }
 
 void BufferPool::give(void* block, std::size_t bytes) {
+  MemoryLedger::give(MemoryLedger::Use::kOutput, bytes);
   const std::size_t index = class_of(bytes);
   if (index >= kClasses || kept_bytes_ + bytes > max_kept_bytes_) {
     std::free(block);
@@ -120,6 +124,7 @@ std::size_t OutputBuffer::gather(std::span<Piece> out) const {
 
 void OutputBuffer::consume(std::size_t bytes) {
   assert(bytes <= size());
+  if (block_ != nullptr && block_->pool->consumed_ != nullptr) block_->pool->consumed_->add(bytes);
   if (bytes == size()) {
     clear();
     return;

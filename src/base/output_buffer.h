@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/bytes.h"
+#include "base/counters.h"
 
 namespace petrel {
 
@@ -20,7 +21,10 @@ class BufferPool {
  public:
   static constexpr std::uint32_t kBlockBytes = 4096;
   static constexpr std::size_t kClasses = 9;
-  explicit BufferPool(std::size_t max_kept_bytes = 16U << 20) : max_kept_bytes_(max_kept_bytes) {}
+  static constexpr std::size_t kMaxKeptBytes = 16U << 20;
+  // `consumed` counts what has left the pool's buffers by OutputBuffer::consume(); it outlives the pool.
+  explicit BufferPool(std::size_t max_kept_bytes = kMaxKeptBytes, Counter* consumed = nullptr)
+      : max_kept_bytes_(max_kept_bytes), consumed_(consumed) {}
   ~BufferPool();
   BufferPool(const BufferPool&) = delete;
   BufferPool& operator=(const BufferPool&) = delete;
@@ -33,6 +37,7 @@ class BufferPool {
   std::array<std::vector<void*>, kClasses> free_;
   std::size_t kept_bytes_ = 0;
   std::size_t max_kept_bytes_;
+  Counter* consumed_;
 };
 
 class OutputBuffer {

@@ -100,14 +100,11 @@ void Shard::release_one(Held& held) {
                                         .packet_id = held.packet_id,
                                         .identifiers = delivery.identifiers.get()});
       if (fits) {
-        counters_.publish_sent.add();
+        count_sent(publish);
         request_flush(connection);
         return;
       }
-      // Larger than the client accepts: as if sent and acknowledged [MQTT-3.1.2-25].
-      (void)session->outbound->outgoing.on_pubrec(held.packet_id, Reason::kPacketTooLarge);
-      change(storage::EraseOutgoing{session->stored, held.packet_id});
-      drop(*session, delivery, counters_.dropped_too_large);
+      discard_too_large(*session, held.packet_id);
       return;
     }
     case Held::Kind::kOpen:

@@ -23,13 +23,25 @@ Shard::Received Shard::receive_connect(Connection& connection, BytesView bytes) 
   };
   // Told from the first byte, so that a stranger's stream is not gathered in hope of a packet.
   if (byte_at(bytes, 0) != 0x10) return closed("first packet is not a CONNECT [MQTT-3.1.0-1]");
-  const auto frame = wire::next_frame(ProtocolVersion::kV5, bytes, settings_.max_packet_bytes);
-  if (!frame.has_value()) return closed(frame.error().what);
+  const std::uint32_t most = std::min(settings_.max_connect_bytes, settings_.max_packet_bytes);
+  const auto frame = wire::next_frame(ProtocolVersion::kV5, bytes, most);
+  if (!frame.has_value()) {
+    if (frame.error().reason != Reason::kPacketTooLarge) return closed(frame.error().what);
+    counters_.reached(Limit::kConnectBytes);
+    return closed("CONNECT is larger than limits.max_connect_bytes");
+  }
   if (!frame->complete) {
     result.needed_bytes = frame->needed_bytes;
     return result;
   }
   const auto connect = wire::decode_connect(frame->frame.body);
+  if (connect.has_value() && !connect->client_id.empty() && owner_of(connect->client_id) != index_) {
+    result.then = Received::Then::kHandOver;
+    result.owner = owner_of(connect->client_id);
+    return result;
+  }
+  counters_.bytes_received.add(frame->frame.total_bytes);
+  counters_.packets_received.add(wire::PacketType::kConnect);
   if (!connect.has_value()) {
     // Before the version is known to be 5.0, only "unacceptable protocol version" has an answer (3.1.1, 3.1.2.2).
     const wire::Error& error = connect.error();
@@ -53,11 +65,6 @@ Shard::Received Shard::receive_connect(Connection& connection, BytesView bytes) 
       return result;
     }
     return accept(connection, *connect, assign_client_id(), frame->frame.total_bytes);
-  }
-  if (const std::uint32_t owner = owner_of(connect->client_id); owner != index_) {
-    result.then = Received::Then::kHandOver;
-    result.owner = owner;
-    return result;
   }
   return accept(connection, *connect, connect->client_id, frame->frame.total_bytes);
 }
@@ -85,9 +92,41 @@ void Shard::refuse(Connection& connection, ProtocolVersion version, Reason reaso
   wire::Connack connack;
   connack.reason = reason;
   write(connection, connack);
-  connection.state = Connection::State::kClosing;
-  wheel_.cancel(connection);
-  host_.close(connection);
+  close(connection);
+}
+
+// Why a client that has sent a good CONNECT must stay out.
+std::optional<Shard::Refusal> Shard::refusal_of(const Connection& connection, const Connect& connect,
+                                                std::string_view client_id) {
+  if (shutting_down_) return Refusal{Reason::kServerUnavailable, "server is shutting down"};
+  if (connect.authentication_method)
+    return Refusal{Reason::kBadAuthenticationMethod, "no enhanced authentication method is configured"};
+  if (trouble_ && (!connect.clean_start || connect.session_expiry_interval_s.value_or(0) != 0))
+    return Refusal{Reason::kServerUnavailable, "the store takes no changes, and a session that lasts needs it"};
+  if (connection.policy != nullptr && !connection.policy->allow_anonymous)
+    return Refusal{Reason::kNotAuthorized, "this listener does not admit anonymous clients"};
+  const auto beyond = [this](Reason reason, Limit limit) {
+    counters_.reached(limit);
+    return Refusal{reason, reached(limit)};
+  };
+  if (connect.will) {
+    if (is_sys_filter(connect.will->topic))
+      return Refusal{Reason::kNotAuthorized, "will topic is the broker's own to publish"};
+    if (const auto limit = topic_excess(connect.will->topic)) return beyond(Reason::kTopicNameInvalid, *limit);
+    if (const auto limit = property_excess(connect.will->properties.user_properties))
+      return beyond(Reason::kQuotaExceeded, *limit);
+  }
+  if (const auto limit = property_excess(connect.user_properties)) return beyond(Reason::kQuotaExceeded, *limit);
+  if (const auto limit = connection_excess(client_id)) return beyond(Reason::kQuotaExceeded, *limit);
+  return std::nullopt;
+}
+
+void Shard::count_client() {
+  counters_.connections_opened.add();
+  const std::size_t clients = shared_.clients.fetch_add(1, std::memory_order_relaxed) + 1;
+  std::size_t most = shared_.most_clients.load(std::memory_order_relaxed);
+  while (clients > most && !shared_.most_clients.compare_exchange_weak(most, clients, std::memory_order_relaxed)) {
+  }
 }
 
 Shard::Received Shard::accept(Connection& connection, const Connect& connect, std::string_view client_id,
@@ -99,27 +138,19 @@ Shard::Received Shard::accept(Connection& connection, const Connect& connect, st
     refuse(connection, connect.version, reason, client_id, why);
     return result;
   };
-  if (shutting_down_) return refused(Reason::kServerShuttingDown, "server is shutting down");
-  if (connect.authentication_method)
-    return refused(Reason::kBadAuthenticationMethod, "no enhanced authentication method is configured");
-  if (trouble_ && (!connect.clean_start || connect.session_expiry_interval_s.value_or(0) != 0))
-    return refused(Reason::kServerUnavailable, "the store takes no changes, and a session that lasts needs it");
-  if (connection.policy != nullptr && !connection.policy->allow_anonymous)
-    return refused(Reason::kNotAuthorized, "this listener does not admit anonymous clients");
-  if (connect.will && (connect.will->topic.size() > settings_.max_topic_bytes ||
-                       topics::level_count(connect.will->topic) > settings_.max_topic_levels))
-    return refused(Reason::kTopicNameInvalid, "will topic is longer or deeper than the limits allow");
+  if (const auto refusal = refusal_of(connection, connect, client_id)) return refused(refusal->reason, refusal->why);
 
   Session* session = nullptr;
   bool present = false;
   if (const auto it = by_client_id_.find(client_id); it != by_client_id_.end()) {
     session = it->second;
-    if (session->connection != nullptr) {
-      // [MQTT-3.1.4-3]: the existing connection goes.
-      const topics::SubscriberId id = session->id;
+    const topics::SubscriberId id = session->id;
+    // [MQTT-3.1.4-3]: the existing connection goes.
+    if (session->connection != nullptr)
       fail(*session->connection, Reason::kSessionTakenOver, "another connection took the session over");
-      session = find(id);
-    }
+    // A will or an end that is due comes first, though its timer has not gone off yet.
+    if (session = find(id); session != nullptr && session->absence != nullptr) check_absence(*session->absence);
+    session = find(id);
     if (session != nullptr && connect.clean_start) {
       end_session(*session);
       session = nullptr;
@@ -132,7 +163,7 @@ Shard::Received Shard::accept(Connection& connection, const Connect& connect, st
     session = &create_session(client_id);
   }
   apply_connect(connection, *session, connect);
-  counters_.connections_opened.add();
+  count_client();
 
   std::string bytes = connack_for(connection, connect, present);
   if (log_.enabled(LogLevel::kDebug))
@@ -141,6 +172,8 @@ Shard::Received Shard::accept(Connection& connection, const Connect& connect, st
                                     {"version", static_cast<int>(connect.version)},
                                     {"session_present", present ? "yes" : "no"},
                                     {"keep_alive_s", connection.keep_alive_s}});
+  if (present) end_unreadable_subscriptions(*session);
+  tell_event("new/clients", session->client_id);
   result.then = Received::Then::kContinue;
   if (session->stored == 0) {
     open(*session, bytes);
@@ -156,7 +189,8 @@ Shard::Received Shard::accept(Connection& connection, const Connect& connect, st
 std::string Shard::connack_for(const Connection& connection, const Connect& connect, bool session_present) const {
   const Session& session = *connection.session;
   wire::Connack connack;
-  connack.session_present = session_present;
+  // 3.1 has no such flag: the byte is reserved (3.1, 3.2).
+  connack.session_present = session_present && connect.version != ProtocolVersion::kV31;
   if (connect.version == ProtocolVersion::kV5) {
     if (connect.session_expiry_interval_s.value_or(0) != session.expiry_interval_s)
       connack.session_expiry_interval_s = session.expiry_interval_s;
@@ -193,6 +227,7 @@ Session& Shard::create_session(std::string_view client_id) {
   session.client_id = client_id;
   by_client_id_.emplace(session.client_id, &session);
   counters_.sessions_created.add();
+  shared_.sessions.fetch_add(1, std::memory_order_relaxed);
   return session;
 }
 
@@ -221,11 +256,10 @@ void Shard::apply_connect(Connection& connection, Session& session, const Connec
   session.expiry_interval_s = expiry_s;
   if (session.absence != nullptr) wheel_.cancel(*session.absence);
   session.absence.reset();
-  session.incoming.begin_connection(settings_.receive_maximum);
-  const std::uint16_t receive_maximum =
-      std::min(connect.receive_maximum.value_or(65535), settings_.max_inflight_messages);
-  if (session.outbound != nullptr || receive_maximum != settings_.max_inflight_messages)
-    session.out().outgoing.begin_connection(receive_maximum);
+  // Clients of 3.x know no Receive Maximum.
+  session.incoming.begin_connection(connect.version == ProtocolVersion::kV5 ? settings_.receive_maximum : 65535);
+  session.receive_maximum = std::min(connect.receive_maximum.value_or(65535), settings_.max_inflight_messages);
+  if (session.outbound != nullptr) session.outbound->outgoing.begin_connection(session.receive_maximum);
   if (expiry_s > 0 && session.stored == 0) {
     session.stored = shared_.last_session_id.fetch_add(1, std::memory_order_relaxed) + 1;
     by_stored_id_.emplace(session.stored, &session);

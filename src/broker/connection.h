@@ -21,6 +21,7 @@ struct Session;
 // What a listener says about those who come through it.
 struct ListenerPolicy {
   bool allow_anonymous = true;
+  bool may_read_sys = true;
 };
 
 class Connection : public ShardTimer {
@@ -49,6 +50,7 @@ class Connection : public ShardTimer {
   bool flush_requested = false;     // cleared by the driver when it flushes
   bool wants_drain_notice = false;  // deliveries wait for `output` to shrink
   bool problem_information = true;
+  bool waits_for_memory = false;  // not read until there is memory for what it publishes
 
  protected:
   Connection() : ShardTimer(Kind::kConnection) {}

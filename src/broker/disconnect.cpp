@@ -21,9 +21,12 @@ void Shard::handle_disconnect(Connection& connection, const wire::Frame& frame) 
   log_.debug("client disconnected", {{"client", session.client_id}, {"code", wire::name(decoded->reason)}});
   // Only a normal disconnection discards the will [MQTT-3.14.4-3].
   leave(connection, decoded->reason != Reason::kSuccess);
-  connection.state = Connection::State::kClosing;
-  wheel_.cancel(connection);
-  host_.close(connection);
+  close(connection);
+}
+
+void Shard::fail(Connection& connection, Reason reason, Limit limit) {
+  counters_.reached(limit);
+  fail(connection, reason, reached(limit));
 }
 
 void Shard::fail(Connection& connection, Reason reason, std::string_view why) {
@@ -44,14 +47,12 @@ void Shard::fail(Connection& connection, Reason reason, std::string_view why) {
     write(connection, disconnect);
   }
   leave(connection, true);
-  connection.state = Connection::State::kClosing;
-  wheel_.cancel(connection);
-  host_.close(connection);
+  close(connection);
 }
 
 void Shard::disconnected(Connection& connection, std::string_view why) {
-  wheel_.cancel(connection);
   if (connection.state == Connection::State::kClosing) return;
+  forget(connection);
   if (connection.session == nullptr) {
     refusals_.info("connection refused",
                    {{"address", connection.peer_name()}, {"reason", "closed before a complete CONNECT"}});
@@ -67,6 +68,7 @@ void Shard::disconnected(Connection& connection, std::string_view why) {
 void Shard::leave(Connection& connection, bool publish_will) {
   if (connection.session == nullptr) return;
   counters_.connections_closed.add();
+  shared_.clients.fetch_sub(1, std::memory_order_relaxed);
   Session& session = *std::exchange(connection.session, nullptr);
   session.connection = nullptr;
   for (const SessionSubscription& subscription : session.subscriptions)
@@ -76,6 +78,7 @@ void Shard::leave(Connection& connection, bool publish_will) {
     if (session.stored != 0) change(storage::EraseWill{session.stored});
   }
   if (session.outbound != nullptr) session.outbound->read_request = 0;
+  tell_event("disconnect/clients", session.client_id);
   finish_session(session);
 }
 
@@ -130,7 +133,7 @@ void Shard::end_session(Session& session) {
     out.outgoing.abandon([&](const session::Delivery& delivery) {
       if (delivery.qos == wire::Qos::k1) hand_on(session, delivery);
     });
-    while (!out.queue.empty()) hand_on(session, out.queue.pop_front());
+    while (!out.queue.empty()) hand_on(session, out.pop());
   }
   if (session.stored != 0) {
     by_stored_id_.erase(session.stored);
@@ -142,6 +145,7 @@ void Shard::end_session(Session& session) {
     }
   }
   counters_.sessions_ended.add();
+  shared_.sessions.fetch_sub(1, std::memory_order_relaxed);
   by_client_id_.erase(session.client_id);
   const std::uint32_t slot = topics::slot_of(session.id);
   slots_[slot].session.reset();

@@ -36,10 +36,13 @@ const Ref<const Message>& OutgoingPublish::message() {
 wire::PublishParts OutgoingPublish::wire_parts(bool v5) const {
   wire::PublishParts parts{parts_.topic, parts_.forwarded_properties, parts_.payload};
   if (v5 && parts_.expires_at != kNever) {
-    // The interval that is left, in seconds, rounded up: 0 is only for what has expired [MQTT-3.3.2-6].
+    // The interval that is left, to the nearest second; 0 is only for what has expired. Rounded up it could come out
+    // greater than it was received: the clock of the receiver's shard may be a turn behind the publisher's
+    // [MQTT-3.3.2-6].
     const TimeMs left = parts_.expires_at > now_ ? parts_.expires_at - now_ : 0;
     parts.has_expiry = true;
-    parts.message_expiry_interval_s = static_cast<std::uint32_t>((left + 999) / 1000);
+    parts.message_expiry_interval_s =
+        left == 0 ? 0 : static_cast<std::uint32_t>(std::max<TimeMs>(1, (left + 500) / 1000));
   }
   return parts;
 }

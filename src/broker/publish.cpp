@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "broker/shard.h"
+#include "broker/sys_topics.h"
 #include "broker/write_packet.h"
 #include "topics/topic.h"
 #include "wire/property.h"
@@ -15,13 +16,15 @@ void Shard::handle_publish(Connection& connection, const wire::Frame& frame) {
   const auto decoded = wire::decode_publish(connection.version, wire::Sender::kClient, frame.flags, frame.body);
   if (!decoded.has_value()) return fail(connection, decoded.error().reason, decoded.error().what);
   const wire::Publish& publish = *decoded;
-  counters_.publish_received.add();
+  counters_.payload_bytes_received.add(publish.payload.size());
 
   std::string_view topic = publish.topic;
   if (publish.topic_alias) {
     const std::uint16_t alias = *publish.topic_alias;
-    if (connection.incoming_aliases == nullptr || alias > connection.incoming_aliases->maximum())
+    if (connection.incoming_aliases == nullptr || alias > connection.incoming_aliases->maximum()) {
+      counters_.reached(Limit::kTopicAliasMaximum);
       return fail(connection, Reason::kTopicAliasInvalid, "topic alias above the announced maximum [MQTT-3.3.2-9]");
+    }
     if (topic.empty()) {
       topic = connection.incoming_aliases->find(alias);
       if (topic.empty())
@@ -30,10 +33,7 @@ void Shard::handle_publish(Connection& connection, const wire::Frame& frame) {
       connection.incoming_aliases->define(alias, topic);
     }
   }
-  // A topic shorter than the limit of levels cannot have more.
-  if (topic.size() > settings_.max_topic_bytes ||
-      (topic.size() >= settings_.max_topic_levels && topics::level_count(topic) > settings_.max_topic_levels))
-    return fail(connection, Reason::kTopicNameInvalid, "topic name is longer or deeper than the limits allow");
+  if (const auto limit = topic_excess(topic)) return fail(connection, Reason::kTopicNameInvalid, *limit);
   TimeMs expires_at = kNever;
   if (publish.properties.message_expiry_interval_s)
     expires_at = now_ + TimeMs{*publish.properties.message_expiry_interval_s} * 1000;
@@ -48,6 +48,7 @@ bool Shard::take_publish(Connection& connection, const wire::Publish& publish, s
   if (publish.qos == Qos::k1) taken = session.incoming.take_qos1();
   if (publish.qos == Qos::k2) taken = session.incoming.take_qos2(publish.packet_id);
   if (taken == Taken::kTooMany) {
+    counters_.reached(Limit::kReceiveMaximum);
     fail(connection, Reason::kReceiveMaximumExceeded, "more unacknowledged PUBLISH packets than the Receive Maximum");
     return false;
   }
@@ -55,16 +56,16 @@ bool Shard::take_publish(Connection& connection, const wire::Publish& publish, s
     hold_ack(session, PacketType::kPubrec, publish.packet_id);
     return true;
   }
-  // Names under $SYS are the broker's own to publish (4.7.2).
-  const bool forbidden =
-      topic.starts_with('$') && (topic.starts_with("$SYS/") || topic == "$SYS" || topic.starts_with("$share/"));
-  const bool unstorable = trouble_ && !forbidden && needs_store(session, publish, topic);
-  if (unstorable && publish.qos != Qos::k0 && connection.version != wire::ProtocolVersion::kV5) {
+  const std::optional<Reason> refused = refusal_of(connection, publish, topic);
+  if (refused) counters_.publish_refused.add();
+  if (refused && refused == trouble_ && publish.qos != Qos::k0 && connection.version != wire::ProtocolVersion::kV5) {
+    // Not taken: it is to be new when it comes again.
+    if (publish.qos == Qos::k2) session.incoming.release(publish.packet_id);
     fail(connection, *trouble_, "the store takes no changes, and the message needs it");
     return false;
   }
   bool matched = true;
-  if (!forbidden && !unstorable) {
+  if (!refused) {
     std::string collected;
     BytesView properties = publish.forwarded_properties;
     if (publish.forwarded_properties_scattered) {
@@ -83,20 +84,41 @@ bool Shard::take_publish(Connection& connection, const wire::Publish& publish, s
     matched = route(outgoing);
   }
   if (publish.qos == Qos::k0) return true;
-  Reason reason = matched ? Reason::kSuccess : Reason::kNoMatchingSubscribers;
-  if (forbidden) reason = Reason::kNotAuthorized;
-  if (unstorable) reason = *trouble_;
-  if (publish.qos == Qos::k1) {
-    hold_ack(session, PacketType::kPuback, publish.packet_id, reason);
-    return true;
-  }
+  acknowledge_publish(session, publish, refused.value_or(matched ? Reason::kSuccess : Reason::kNoMatchingSubscribers));
+  return true;
+}
+
+// Why a publication is not taken at all, if it is not. A 5.0 client with QoS 1 or 2 is told; others cannot be.
+std::optional<wire::ReasonCode> Shard::refusal_of(const Connection& connection, const wire::Publish& publish,
+                                                  std::string_view topic) {
+  // Names under $SYS are the broker's own to publish (4.7.2).
+  if (topic.starts_with('$') && (is_sys_filter(topic) || topic.starts_with("$share/"))) return Reason::kNotAuthorized;
+  const auto beyond = [&](Limit limit) {
+    refusals_.info("publication refused", {{"client", connection.session->client_id},
+                                           {"topic", topic},
+                                           {"qos", static_cast<int>(publish.qos)},
+                                           {"reason", reached(limit)}});
+    return over(limit);
+  };
+  if (const auto limit = property_excess(publish.properties.user_properties)) return beyond(*limit);
+  if (trouble_ && needs_store(*connection.session, publish, topic)) return *trouble_;
+  if (publish.qos == Qos::k0 || connection.version != wire::ProtocolVersion::kV5) return std::nullopt;
+  const bool keeps = publish.retain && !publish.payload.empty();
+  if (memory_full_ && (keeps || adds_to_memory(topic))) return beyond(Limit::kMemoryBytes);
+  if (!keeps) return std::nullopt;
+  const auto limit = retained_excess(
+      {.topic = topic, .payload = publish.payload, .forwarded_properties = publish.forwarded_properties});
+  return limit ? std::optional(beyond(*limit)) : std::nullopt;
+}
+
+void Shard::acknowledge_publish(Session& session, const wire::Publish& publish, Reason reason) {
+  if (publish.qos == Qos::k1) return hold_ack(session, PacketType::kPuback, publish.packet_id, reason);
   if (wire::is_error(reason)) {
     session.incoming.release(publish.packet_id);
   } else if (session.stored != 0) {
     change(storage::PutIncoming{session.stored, publish.packet_id});
   }
   hold_ack(session, PacketType::kPubrec, publish.packet_id, reason);
-  return true;
 }
 
 // Whether taking the message changes anything in the store.
@@ -118,10 +140,12 @@ void Shard::keep_retained(OutgoingPublish& publish) {
       change(storage::EraseRetained{std::string(publish.parts().topic)});
     return;
   }
-  if (settings_.max_retained_messages != 0 && shared_.retained.count() >= settings_.max_retained_messages &&
-      !shared_.retained.get(publish.parts().topic)) {
-    refusals_.warning("retained message not kept",
-                      {{"topic", publish.parts().topic}, {"reason", "limits.max_retained_messages is reached"}});
+  // While memory is used up, what replaces a message of its size is still kept.
+  auto limit = retained_excess(publish.parts());
+  if (!limit && memory_full_ && !shared_.retained.get(publish.parts().topic)) limit = Limit::kMemoryBytes;
+  if (limit) {
+    counters_.reached(*limit);
+    refusals_.warning("retained message not kept", {{"topic", publish.parts().topic}, {"reason", reached(*limit)}});
     return;
   }
   shared_.retained.set(publish.message());

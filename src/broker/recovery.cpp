@@ -25,9 +25,11 @@ void sort_from_oldest(std::vector<Shard::RecoveredExchange>& exchanges) {
 
 Result<void, storage::StoreError> Shard::recover(storage::Store& store, TimeMs now) {
   now_ = now;
+  if (index_ == 0) shared_.sys.start(now);
   wheel_.advance(now, [](TimerNode&) {});
   if (const auto done = store.recover(*this); !done.has_value()) return done.error();
-  for (auto& [session, recovered] : recovered_) {
+  for (auto& [stored, recovered] : recovered_) {
+    Session* session = by_stored_id_.at(stored);
     if (!recovered.exchanges.empty()) {
       sort_from_oldest(recovered.exchanges);
       for (RecoveredExchange& exchange : recovered.exchanges)
@@ -49,7 +51,7 @@ void Shard::on_session(const storage::SessionRecord& record) {
   by_stored_id_.emplace(record.id, &session);
   shared_.directory.set(session.id, record.id);
   // Who was connected when the broker ended is absent from now on.
-  recovered_[&session].left_at = record.connected ? now_ : record.disconnected_at;
+  recovered_[record.id].left_at = record.connected ? now_ : record.disconnected_at;
 }
 
 void Shard::on_subscription(storage::SessionId stored, const storage::SubscriptionRecord& record) {
@@ -77,7 +79,7 @@ void Shard::on_outgoing(storage::SessionId stored, const storage::OutgoingRecord
                         const storage::QueueEntry* entry) {
   const auto it = by_stored_id_.find(stored);
   if (it == by_stored_id_.end()) return;
-  std::vector<RecoveredExchange>& exchanges = recovered_[it->second].exchanges;
+  std::vector<RecoveredExchange>& exchanges = recovered_[stored].exchanges;
   if (record.released) {
     session::Delivery released;
     released.qos = wire::Qos::k2;

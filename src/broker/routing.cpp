@@ -147,7 +147,7 @@ void Shard::deliver(Session& session, OutgoingPublish& publish, session::Deliver
   // A page of the stored queue may have been quicker than the mail.
   if (delivery.id != 0 && out.position.passed(delivery.id)) return;
   const bool may_send = online(session) && out.queue.empty() && out.backlog_messages == 0 && out.outgoing.can_send();
-  if (may_send && session.connection->output.size() < settings_.max_output_bytes) {
+  if (may_send && session.connection->output.size() < max_output_bytes_) {
     if (delivery.id != 0) out.position.advance(delivery.id);
     send(session, publish, std::move(delivery));
     return;
@@ -160,19 +160,23 @@ void Shard::deliver(Session& session, OutgoingPublish& publish, session::Deliver
 void Shard::send_qos0(Session& session, OutgoingPublish& publish, bool retain,
                       const topics::EncodedIdentifiers* identifiers) {
   Connection& connection = *session.connection;
-  if (connection.output.size() >= settings_.max_output_bytes) {
-    counters_.dropped_slow_consumer.add();
-    if (connection.blocked_since != 0)
-      refusals_.warning("messages dropped",
-                        {{"client", session.client_id}, {"reason", "QoS 0 to a client that reads too slowly"}});
-    return;
-  }
+  if (connection.output.size() >= max_output_bytes_) return drop_qos0(session);
   if (!publish.append(connection, pool_, {.retain = retain, .identifiers = identifiers})) {
     counters_.dropped_too_large.add();
     return;
   }
-  counters_.publish_sent.add();
+  count_sent(publish);
   request_flush(connection);
+}
+
+// The client reads too slowly.
+void Shard::drop_qos0(const Session& session) {
+  counters_.dropped_slow_consumer.add();
+  const bool within = session.connection->output.size() < settings_.max_output_bytes;
+  const Limit limit = within ? Limit::kMemoryBytes : Limit::kOutputBytes;
+  counters_.reached(limit);
+  if (session.connection->blocked_since != 0)
+    refusals_.warning("messages dropped", {{"client", session.client_id}, {"qos", 0}, {"reason", reached(limit)}});
 }
 
 void Shard::send(Session& session, OutgoingPublish& publish, session::Delivery delivery) {
@@ -196,19 +200,19 @@ void Shard::send(Session& session, OutgoingPublish& publish, session::Delivery d
     hold(session, Held::Kind::kPublish, how.packet_id);
     return;
   }
-  if (!publish.append(connection, pool_, how)) {
-    // Larger than the client accepts: treated as if it had been sent and acknowledged [MQTT-3.1.2-25].
-    counters_.dropped_too_large.add();
-    if (qos == Qos::k1) {
-      (void)outgoing.on_puback(how.packet_id);
-    } else {
-      (void)outgoing.on_pubrec(how.packet_id, Reason::kPacketTooLarge);
-    }
-    if (id != 0) change(storage::Acknowledge{session.stored, id});
-    return;
-  }
-  counters_.publish_sent.add();
+  if (!publish.append(connection, pool_, how)) return discard_too_large(session, how.packet_id);
+  count_sent(publish);
   request_flush(connection);
+}
+
+// A PUBLISH larger than the client accepts: as if it had been sent and acknowledged [MQTT-3.1.2-25].
+void Shard::discard_too_large(Session& session, wire::PacketId packet_id) {
+  session::Outgoing& outgoing = session.outbound->outgoing;
+  const Qos qos = outgoing.find_sent(packet_id)->delivery.qos;
+  const auto done =
+      qos == Qos::k1 ? outgoing.on_puback(packet_id) : outgoing.on_pubrec(packet_id, Reason::kPacketTooLarge);
+  if (qos == Qos::k2 && session.stored != 0) change(storage::EraseOutgoing{session.stored, packet_id});
+  drop(session, *done->finished, counters_.dropped_too_large);
 }
 
 void Shard::drop(const Session& session, const session::Delivery& delivery, Counter& counter) {
@@ -216,18 +220,23 @@ void Shard::drop(const Session& session, const session::Delivery& delivery, Coun
   if (delivery.id != 0) change(storage::Acknowledge{session.stored, delivery.id});
 }
 
+// What keeps a message out of a session's queue.
+std::optional<Limit> Shard::queue_excess(const Outbound& out, const session::Delivery& delivery) const {
+  if (out.queue.size() + out.backlog_messages >= settings_.max_queued_messages) return Limit::kQueuedMessages;
+  if (out.queue_bytes + delivery.message->block_bytes() > settings_.max_queued_bytes) return Limit::kQueuedBytes;
+  // What is stored has been promised to its publisher.
+  if (memory_full_ && delivery.id == 0) return Limit::kMemoryBytes;
+  return std::nullopt;
+}
+
 void Shard::wait_in_queue(Session& session, session::Delivery delivery) {
   Outbound& out = session.out();
-  const std::size_t bytes = delivery.message->block_bytes();
-  const bool too_many = out.queue.size() + out.backlog_messages >= settings_.max_queued_messages ||
-                        out.queue_bytes + bytes > settings_.max_queued_bytes;
-  if (too_many) {
-    refusals_.warning("messages dropped", {{"client", session.client_id}, {"reason", "the session's queue is full"}});
+  if (const auto limit = queue_excess(out, delivery)) {
+    counters_.reached(*limit);
+    refusals_.warning("messages dropped", {{"client", session.client_id}, {"reason", reached(*limit)}});
     const bool drop_oldest = settings_.queue_policy == QueuePolicy::kDropOldest && !out.queue.empty();
     if (!drop_oldest) return drop(session, delivery, counters_.dropped_queue_full);
-    const session::Delivery oldest = out.queue.pop_front();
-    out.queue_bytes -= oldest.message->block_bytes();
-    drop(session, oldest, counters_.dropped_queue_full);
+    drop(session, out.pop(), counters_.dropped_queue_full);
   }
   if (delivery.id != 0) {
     const bool take = online(session) && out.backlog_messages == 0 && out.queue.size() < kPrefetchMessages &&
@@ -239,8 +248,7 @@ void Shard::wait_in_queue(Session& session, session::Delivery delivery) {
     }
     out.position.advance(delivery.id);
   }
-  out.queue_bytes += bytes;
-  out.queue.push_back(std::move(delivery));
+  out.push(std::move(delivery));
 }
 
 void Shard::resend(Session& session) {
@@ -258,7 +266,11 @@ void Shard::resend(Session& session) {
                                       .dup = true,
                                       .packet_id = again->packet_id,
                                       .identifiers = delivery.identifiers.get()});
-    if (fits) counters_.publish_sent.add();
+    if (!fits) {
+      discard_too_large(session, again->packet_id);
+      continue;
+    }
+    count_sent(publish);
     request_flush(connection);
   }
 }
@@ -274,8 +286,7 @@ void Shard::pump(Session& session) {
       connection.wants_drain_notice = true;
       return;
     }
-    session::Delivery delivery = out.queue.pop_front();
-    out.queue_bytes -= delivery.message->block_bytes();
+    session::Delivery delivery = out.pop();
     if (delivery.message->expired(now_)) {
       drop(session, delivery, counters_.dropped_expired);
       continue;
@@ -314,9 +325,7 @@ void Shard::on_queue_page(storage::QueuePage page) {
     out.position.advance(entry.id);
     if (out.backlog_messages > 0) --out.backlog_messages;
     if (std::erase(out.restored, entry.id) > 0) continue;
-    session::Delivery delivery = to_delivery(std::move(entry));
-    out.queue_bytes += delivery.message->block_bytes();
-    out.queue.push_back(std::move(delivery));
+    out.push(to_delivery(std::move(entry)));
   }
   // The count is exact only between reads: what was dropped or expired in the store is not in any page, and what came
   // during the read may be in it.

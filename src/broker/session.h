@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "base/memory_ledger.h"
 #include "base/ring.h"
 #include "broker/shard_timer.h"
 #include "session/delivery.h"
@@ -44,6 +45,7 @@ struct Outbound {
   session::Outgoing outgoing;
   Ring<session::Delivery> queue;  // in memory, before the backlog
   std::size_t queue_bytes = 0;
+  LedgerShare<MemoryLedger::Use::kQueues> share;
   // Stored messages beyond the queue. `position` is how far the stored queue has been taken into memory.
   storage::QueuePosition position;
   std::uint64_t backlog_messages = 0;
@@ -51,6 +53,18 @@ struct Outbound {
   std::uint64_t arrived_during_read = 0;
   std::vector<storage::MessageId> restored;  // in the stored queue, but under way since before the broker started
   Ring<RetainedReplay> replays;
+
+  void push(session::Delivery delivery) {
+    queue_bytes += delivery.message->block_bytes();
+    queue.push_back(std::move(delivery));
+    share.set(queue.size() * sizeof(session::Delivery));
+  }
+  session::Delivery pop() {
+    session::Delivery delivery = queue.pop_front();
+    queue_bytes -= delivery.message->block_bytes();
+    share.set(queue.size() * sizeof(session::Delivery));
+    return delivery;
+  }
 };
 
 // Alive while the client is away.
@@ -68,7 +82,8 @@ struct Session {
   Connection* connection = nullptr;
   storage::SessionId stored = 0;  // 0: ends with its connection
   std::uint32_t expiry_interval_s = 0;
-  std::uint32_t connection_number = 0;  // counts connections, so that late acknowledgements find the right one
+  std::uint16_t receive_maximum = 65535;  // toward the client, on this connection
+  std::uint32_t connection_number = 0;    // counts connections, so that late acknowledgements find the right one
   session::Incoming incoming;
   std::vector<SessionSubscription> subscriptions;
   std::unique_ptr<Outbound> outbound;
@@ -76,7 +91,10 @@ struct Session {
   std::unique_ptr<Absence> absence;
 
   Outbound& out() {
-    if (outbound == nullptr) outbound = std::make_unique<Outbound>();
+    if (outbound == nullptr) {
+      outbound = std::make_unique<Outbound>();
+      outbound->outgoing.begin_connection(receive_maximum);
+    }
     return *outbound;
   }
 };

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 
 #include "base/time.h"
 
@@ -12,14 +13,33 @@ inline constexpr std::uint32_t kSessionNeverExpires = 0xffffffff;
 
 enum class QueuePolicy : std::uint8_t { kDropNewest, kDropOldest };
 
+// From which listeners $SYS may be subscribed to.
+enum class SysAccess : std::uint8_t { kLoopback, kAll, kNone };
+
+// The broker's own topics (sys_topics.h).
+struct SysSettings {
+  bool enabled = true;
+  TimeMs interval_ms = 10'000;
+  bool events = false;  // $SYS/<id>/new/clients and the like
+  SysAccess access = SysAccess::kLoopback;
+  std::string id = "petrel";
+  std::string version = "petrel";
+};
+
+// In all limits of counts and sums, 0 is unlimited.
 struct Settings {
+  std::size_t max_connections = 0;  // clients connected
+  std::size_t max_sessions = 1'000'000;
+  std::uint32_t max_connect_bytes = 1U << 20;
   std::uint32_t max_packet_bytes = 16U << 20;
-  std::uint16_t max_inflight_messages = 1024;  // toward a client, however large its Receive Maximum
-  std::uint16_t receive_maximum = 1024;        // announced to clients
-  std::uint16_t topic_alias_maximum = 64;      // announced to clients
-  std::uint16_t topic_alias_maximum_out = 64;  // used toward clients that allow as many
-  std::size_t max_queued_messages = 100'000;   // per session
-  std::size_t max_queued_bytes = 64U << 20;    // per session, of what lies in memory
+  std::size_t max_user_properties = 256;         // of one packet
+  std::size_t max_user_property_bytes = 65'536;  // of one packet, encoded
+  std::uint16_t max_inflight_messages = 1024;    // toward a client, however large its Receive Maximum
+  std::uint16_t receive_maximum = 1024;          // announced to clients
+  std::uint16_t topic_alias_maximum = 64;        // announced to clients
+  std::uint16_t topic_alias_maximum_out = 64;    // used toward clients that allow as many
+  std::size_t max_queued_messages = 100'000;     // per session
+  std::size_t max_queued_bytes = 64U << 20;      // per session, of what lies in memory
   QueuePolicy queue_policy = QueuePolicy::kDropNewest;
   std::size_t max_output_bytes = 1U << 20;  // per connection: unsent bytes beyond which QoS 0 is dropped
   TimeMs connect_timeout_ms = 10'000;
@@ -27,12 +47,18 @@ struct Settings {
   std::uint16_t keep_alive_max_s = 0;  // 0: as the client wishes
   std::uint32_t session_expiry_max_s = kSessionNeverExpires;
   std::uint32_t session_expiry_default_s = 7 * 24 * 3600;  // of 3.x clients with Clean Session 0
-  std::size_t max_subscriptions_per_client = 100'000;      // 0: unlimited
+  std::size_t max_subscriptions_per_client = 100'000;
+  std::size_t max_subscriptions = 10'000'000;
   std::size_t max_topic_levels = 200;
   std::size_t max_topic_bytes = 65535;
-  std::size_t max_retained_messages = 0;      // 0: unlimited
+  std::size_t max_filter_levels = 200;  // of the filter in a shared subscription
+  std::size_t max_filter_bytes = 65535;
+  std::size_t max_retained_messages = 0;
+  std::size_t max_retained_bytes = std::size_t{1} << 30;
+  std::size_t max_memory_bytes = 0;           // what base/memory_ledger.h counts
   std::size_t match_cache_topics = 100'000;   // per shard
   std::size_t match_cache_bytes = 64U << 20;  // per shard
+  SysSettings sys{};
 };
 
 }  // namespace petrel::broker

@@ -8,6 +8,17 @@ namespace petrel::broker {
 
 using wire::PacketType;
 
+namespace {
+
+// Connections without a CONNECT that are let in beyond limits.max_connections.
+constexpr std::size_t kStrangers = 64;
+// While memory is used up, somebody looks so often whether it still is, though nothing else happens.
+constexpr TimeMs kMemoryWakeMs = 10;
+// While memory is used up, packets above this size are not waited for.
+constexpr std::size_t kLargePacketBytes = 65'536;
+
+}  // namespace
+
 Shard::Shard(std::uint32_t index, SharedState& shared, storage::Lane& lane, ShardHost& host, Log& log, Random& random)
     : index_(index),
       shared_(shared),
@@ -17,16 +28,23 @@ Shard::Shard(std::uint32_t index, SharedState& shared, storage::Lane& lane, Shar
       log_(log),
       refusals_(log),
       random_(random),
+      counters_(shared.counters[index]),
+      pool_(BufferPool::kMaxKeptBytes, &counters_.bytes_sent),
       cache_(shared.index, shared.settings.match_cache_topics, shared.settings.match_cache_bytes),
-      outbox_(shared.shard_count) {}
+      by_client_id_(0, StringHash{shared.hash_seed}),
+      outbox_(shared.shard_count),
+      sys_due_(index == 0 && shared.settings.sys.enabled ? 0 : kNever),
+      max_output_bytes_(shared.settings.max_output_bytes) {}
 
 Shard::~Shard() { refusals_.finish(); }
 
 void Shard::begin_turn(TimeMs now) {
   now_ = now;
   refusals_.advance(now);
+  watch_memory();
   wheel_.advance(now, [this](TimerNode& node) { on_timer(node); });
   lane_.poll(*this);
+  publish_sys();
 }
 
 void Shard::end_turn() {
@@ -45,14 +63,39 @@ void Shard::end_turn() {
   }
 }
 
-TimeMs Shard::next_deadline() const { return std::min(wheel_.next_deadline(), refusals_.next_report()); }
-
-void Shard::connected(Connection& connection) {
-  connection.opened_at = connection.last_received_at = now_;
-  arm(connection);
+TimeMs Shard::next_deadline() const {
+  const TimeMs due = std::min({wheel_.next_deadline(), refusals_.next_report(), sys_due_});
+  return memory_full_ ? std::min(due, memory_due_ + kMemoryWakeMs) : due;
 }
 
-void Shard::release(Connection& connection) { wheel_.cancel(connection); }
+void Shard::connected(Connection& connection) {
+  const bool handed_over = connection.opened_at != 0;
+  if (!handed_over) counters_.network_connections.add();
+  connection.opened_at = connection.last_received_at = now_;
+  arm(connection);
+  const std::size_t open = shared_.connections.fetch_add(1, std::memory_order_relaxed) + 1;
+  // Those above the limit are told so when their CONNECT has come, as long as they are not too many.
+  if (settings_.max_connections != 0 && open > settings_.max_connections + kStrangers)
+    fail(connection, Reason::kQuotaExceeded, Limit::kConnections);
+}
+
+void Shard::release(Connection& connection) {
+  if (connection.state == Connection::State::kClosing) return;
+  forget(connection);
+}
+
+void Shard::forget(Connection& connection) {
+  wheel_.cancel(connection);
+  end_memory_wait(connection);
+  shared_.connections.fetch_sub(1, std::memory_order_relaxed);
+}
+
+// Whatever is to be sent has been written to its output.
+void Shard::close(Connection& connection) {
+  connection.state = Connection::State::kClosing;
+  forget(connection);
+  host_.close(connection);
+}
 
 Session* Shard::find(topics::SubscriberId id) const {
   const std::uint32_t slot = topics::slot_of(id);
@@ -87,13 +130,23 @@ Shard::Received Shard::receive(Connection& connection, BytesView bytes) {
     }
     const auto frame = wire::next_frame(connection.version, bytes.substr(result.consumed), settings_.max_packet_bytes);
     if (!frame.has_value()) {
+      if (frame.error().reason == Reason::kPacketTooLarge) counters_.reached(Limit::kPacketBytes);
       fail(connection, frame.error().reason, frame.error().what);
       continue;
     }
     if (!frame->complete) {
+      if (memory_full_ && frame->needed_bytes > kLargePacketBytes) {
+        fail(connection, Reason::kQuotaExceeded, Limit::kMemoryBytes);
+        continue;
+      }
       result.needed_bytes = frame->needed_bytes;
       return result;
     }
+    if (memory_full_ && waits_for_memory(connection, frame->frame)) {
+      result.then = Received::Then::kPause;
+      return result;
+    }
+    counters_.bytes_received.add(frame->frame.total_bytes);
     dispatch(connection, frame->frame);
     result.consumed += frame->frame.total_bytes;
   }
@@ -103,6 +156,7 @@ Shard::Received Shard::receive(Connection& connection, BytesView bytes) {
 }
 
 bool Shard::dispatch(Connection& connection, const wire::Frame& frame) {
+  counters_.packets_received.add(frame.type);
   switch (frame.type) {
     case PacketType::kPublish:
       handle_publish(connection, frame);
@@ -151,8 +205,14 @@ void Shard::request_flush(Connection& connection) {
 }
 
 void Shard::write_bytes(Connection& connection, BytesView bytes) {
+  counters_.packets_sent.add(static_cast<PacketType>(byte_at(bytes, 0) >> 4));
   connection.output.append(pool_, bytes);
   request_flush(connection);
+}
+
+void Shard::count_sent(const OutgoingPublish& publish) {
+  counters_.packets_sent.add(PacketType::kPublish);
+  counters_.payload_bytes_sent.add(publish.parts().payload.size());
 }
 
 void Shard::shut_down() {

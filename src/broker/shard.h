@@ -1,7 +1,7 @@
 // A shard's broker logic, whole and sans-I/O: it is fed bytes, mail, commits and the time, and it leaves bytes in
 // connections, mail for other shards and batches for the store. One file per group of packets: connect.cpp,
 // publish.cpp, acknowledge.cpp, subscribe.cpp, disconnect.cpp; routing.cpp delivers, commit.cpp holds acknowledgements
-// back.
+// back, admission.cpp knows the limits, memory.cpp what happens when memory is used up.
 //
 // A turn: begin_turn(now); then any number of receive(), disconnected(), on_mail(), output_drained(); then
 // end_turn(), which submits the turn's batch, releases the acknowledgements whose batches are committed and posts mail.
@@ -117,11 +117,42 @@ class Shard final : private storage::LaneEvents, private storage::Recovery {
   bool dispatch(Connection& connection, const wire::Frame& frame);
   Received receive_connect(Connection& connection, BytesView bytes);
 
+  // admission.cpp: limits
+  Reason over(Limit limit);
+  std::optional<Limit> connection_excess(std::string_view client_id) const;
+  std::optional<Limit> property_excess(BytesView user_properties) const;
+  std::optional<Limit> topic_excess(std::string_view topic) const;
+  std::optional<Limit> subscription_excess(const Session& session, std::string_view filter) const;
+  std::optional<Limit> retained_excess(const wire::Message::Parts& parts) const;
+
+  // memory.cpp
+  void watch_memory();
+  void enter_memory_state(bool full);
+  bool waits_for_memory(Connection& connection, const wire::Frame& frame);
+  bool adds_to_memory(std::string_view topic);
+  bool would_wait(topics::SubscriberId receiver) const;
+  void end_memory_wait(Connection& connection);
+
+  // sys.cpp
+  void publish_sys();
+  bool somebody_listens_to_sys() const;
+  bool may_read_sys(const Connection& connection) const;
+  void end_unreadable_subscriptions(Session& session);
+  void tell_event(std::string_view event, std::string_view payload);
+  void tell_subscription_event(std::string_view event, const Session& session, std::string_view filter);
+
   // connect.cpp
   Received accept(Connection& connection, const wire::Connect& connect, std::string_view client_id,
                   std::size_t consumed);
   void refuse(Connection& connection, wire::ProtocolVersion version, Reason reason, std::string_view client_id,
               std::string_view why);
+  struct Refusal {
+    Reason reason;
+    std::string_view why;  // static text
+  };
+  std::optional<Refusal> refusal_of(const Connection& connection, const wire::Connect& connect,
+                                    std::string_view client_id);
+  void count_client();
   std::string assign_client_id();
   std::string connack_for(const Connection& connection, const wire::Connect& connect, bool session_present) const;
   Session& create_session(std::string_view client_id);
@@ -132,6 +163,8 @@ class Shard final : private storage::LaneEvents, private storage::Recovery {
   void handle_publish(Connection& connection, const wire::Frame& frame);
   bool take_publish(Connection& connection, const wire::Publish& publish, std::string_view topic, TimeMs expires_at);
   bool needs_store(const Session& session, const wire::Publish& publish, std::string_view topic);
+  std::optional<Reason> refusal_of(const Connection& connection, const wire::Publish& publish, std::string_view topic);
+  void acknowledge_publish(Session& session, const wire::Publish& publish, Reason reason);
   void keep_retained(OutgoingPublish& publish);
 
   // acknowledge.cpp
@@ -151,6 +184,9 @@ class Shard final : private storage::LaneEvents, private storage::Recovery {
   // disconnect.cpp
   void handle_disconnect(Connection& connection, const wire::Frame& frame);
   void fail(Connection& connection, Reason reason, std::string_view why);
+  void fail(Connection& connection, Reason reason, Limit limit);
+  void close(Connection& connection);
+  void forget(Connection& connection);
   void leave(Connection& connection, bool publish_will);
   void end_session(Session& session);
   void publish_will(Session& session);
@@ -169,6 +205,8 @@ class Shard final : private storage::LaneEvents, private storage::Recovery {
   void send_qos0(Session& session, OutgoingPublish& publish, bool retain,
                  const topics::EncodedIdentifiers* identifiers);
   void mail_to_others(OutgoingPublish& publish, const Ref<const topics::MatchList>& found, storage::MessageId id);
+  void drop_qos0(const Session& session);
+  std::optional<Limit> queue_excess(const Outbound& out, const session::Delivery& delivery) const;
   void wait_in_queue(Session& session, session::Delivery delivery);
   void hand_on(const Session& leaving, const session::Delivery& delivery);
   void depart(storage::SessionId stored, topics::SubscriberId id, storage::QueuePosition position);
@@ -176,6 +214,7 @@ class Shard final : private storage::LaneEvents, private storage::Recovery {
   session::Delivery to_delivery(storage::QueueEntry entry);
   void pump(Session& session);
   void resend(Session& session);
+  void discard_too_large(Session& session, wire::PacketId packet_id);
   void read_backlog(Session& session);
   void drop(const Session& session, const session::Delivery& delivery, Counter& counter);
   Session* find(topics::SubscriberId id) const;
@@ -222,6 +261,7 @@ class Shard final : private storage::LaneEvents, private storage::Recovery {
   template <class Packet>
   void write(Connection& connection, const Packet& packet);
   void write_bytes(Connection& connection, BytesView bytes);
+  void count_sent(const OutgoingPublish& publish);
   void request_flush(Connection& connection);
 
   bool online(const Session& session) const {
@@ -229,7 +269,7 @@ class Shard final : private storage::LaneEvents, private storage::Recovery {
   }
   storage::MessageId next_message_id();
   std::uint32_t owner_of(std::string_view client_id) const {
-    return static_cast<std::uint32_t>(hash_bytes(client_id) % shared_.shard_count);
+    return static_cast<std::uint32_t>(hash_bytes(client_id, shared_.hash_seed) % shared_.shard_count);
   }
 
   const std::uint32_t index_;
@@ -240,7 +280,7 @@ class Shard final : private storage::LaneEvents, private storage::Recovery {
   Log& log_;
   LogLimiter refusals_;
   Random& random_;
-  Counters counters_;
+  Counters& counters_;
   TimeMs now_ = 0;
 
   BufferPool pool_;
@@ -252,7 +292,8 @@ class Shard final : private storage::LaneEvents, private storage::Recovery {
 
   struct StringHash {
     using is_transparent = void;
-    std::size_t operator()(std::string_view s) const { return hash_bytes(s); }
+    std::uint64_t seed = 0;
+    std::size_t operator()(std::string_view s) const { return hash_bytes(s, seed); }
   };
   // Keys view the sessions' own client_id.
   boost::unordered_flat_map<std::string_view, Session*, StringHash, std::equal_to<>> by_client_id_;
@@ -287,8 +328,18 @@ class Shard final : private storage::LaneEvents, private storage::Recovery {
     TimeMs left_at = 0;
     std::vector<RecoveredExchange> exchanges;
   };
-  boost::unordered_flat_map<Session*, Recovered> recovered_;  // while recovering
+  boost::unordered_flat_map<storage::SessionId, Recovered> recovered_;  // while recovering
   bool shutting_down_ = false;
+
+  TimeMs sys_due_;  // kNever on all shards but the first
+  bool memory_full_ = false;
+  TimeMs memory_due_ = 0;         // next look at it
+  std::size_t max_output_bytes_;  // the setting, less while memory is full
+  struct MemoryWait {
+    Connection* connection;
+    TimeMs since;
+  };
+  std::vector<MemoryWait> memory_waits_;  // publishers that are not read
 };
 
 }  // namespace petrel::broker

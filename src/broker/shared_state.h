@@ -4,9 +4,12 @@
 
 #include <atomic>
 #include <cstdint>
+#include <vector>
 
+#include "broker/counters.h"
 #include "broker/session_directory.h"
 #include "broker/settings.h"
+#include "broker/sys_topics.h"
 #include "topics/retained_trie.h"
 #include "topics/subscription_index.h"
 #include "wire/message.h"
@@ -14,13 +17,22 @@
 namespace petrel::broker {
 
 struct SharedState {
-  SharedState(const Settings& s, std::uint32_t shards) : settings(s), shard_count(shards), directory(shards) {}
+  // `seed` is random: it decides which shard a client identifier belongs to.
+  SharedState(const Settings& s, std::uint32_t shards, std::uint64_t seed)
+      : settings(s), shard_count(shards), hash_seed(seed), directory(shards), sys(s.sys), counters(shards) {}
 
   const Settings settings;
   const std::uint32_t shard_count;
+  const std::uint64_t hash_seed;
   topics::SubscriptionIndex index;
   topics::RetainedTopics<wire::Message> retained;
   SessionDirectory directory;
+  SysTopics sys;
+  std::vector<Counters> counters;  // by shard
+  // At present; written when a connection or session begins or ends, never on the way of a message.
+  std::atomic<std::size_t> connections{0};  // of the network, whether or not their CONNECT has come
+  std::atomic<std::size_t> clients{0}, most_clients{0};
+  std::atomic<std::size_t> sessions{0};
   std::atomic<storage::SessionId> last_session_id{0};
   std::atomic<storage::MessageId> last_message_id{0};  // of earlier runs; a shard's ids begin above it
 };

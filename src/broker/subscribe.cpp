@@ -29,6 +29,8 @@ std::string encoded(ProtocolVersion version, const Packet& packet) {
 void Shard::handle_subscribe(Connection& connection, const wire::Frame& frame) {
   const auto ok = wire::decode_subscribe(connection.version, frame.body, subscribe_);
   if (!ok.has_value()) return fail(connection, ok.error().reason, ok.error().what);
+  if (const auto limit = property_excess(subscribe_.user_properties))
+    return fail(connection, Reason::kQuotaExceeded, *limit);
   Session& session = *connection.session;
   wire::Suback suback;
   suback.packet_id = subscribe_.packet_id;
@@ -49,11 +51,13 @@ wire::ReasonCode Shard::subscribe(Session& session, const wire::Subscription& su
   };
   if (!topics::is_valid_filter(filter)) return refused(Reason::kTopicFilterInvalid, "not a valid topic filter");
   if (trouble_ && session.stored != 0) return refused(*trouble_, "the store takes no changes");
-  if (filter.size() > settings_.max_topic_bytes || topics::level_count(filter) > settings_.max_topic_levels)
-    return refused(Reason::kTopicFilterInvalid, "longer or deeper than the limits allow");
-  if (settings_.max_subscriptions_per_client != 0 &&
-      session.subscriptions.size() >= settings_.max_subscriptions_per_client)
-    return refused(Reason::kQuotaExceeded, "limits.max_subscriptions_per_client is reached");
+  if (is_sys_filter(filter) && !may_read_sys(*session.connection))
+    return refused(Reason::kNotAuthorized, "$SYS is not for this listener (sys.access)");
+  if (const auto limit = subscription_excess(session, filter)) {
+    counters_.reached(*limit);
+    const bool form = *limit == Limit::kFilterBytes || *limit == Limit::kFilterLevels;
+    return refused(form ? Reason::kTopicFilterInvalid : Reason::kQuotaExceeded, reached(*limit));
+  }
 
   topics::SubscriptionRequest request;
   request.qos = static_cast<std::uint8_t>(subscription.options.maximum_qos);
@@ -75,15 +79,23 @@ wire::ReasonCode Shard::subscribe(Session& session, const wire::Subscription& su
   const wire::RetainHandling handling = subscription.options.retain_handling;
   const bool replay = !topics::is_shared(filter) && handling != wire::RetainHandling::kDoNotSend &&
                       !(handling == wire::RetainHandling::kSendIfNew && subscribed.existed);
-  if (replay && shared_.retained.count() > 0) {
+  if (is_sys_filter(filter)) {
+    // Nobody may have listened so far.
+    if (settings_.sys.enabled && shared_.sys.stale()) shared_.sys.refresh(now_, sys_totals(shared_));
+    if (replay)
+      session.out().replays.push_back({std::string(filter), {}, request.identifiers, subscription.options.maximum_qos});
+  } else if (replay && shared_.retained.count() > 0) {
     session.out().replays.push_back({std::string(filter), {}, request.identifiers, subscription.options.maximum_qos});
   }
+  tell_subscription_event("new/subscribes", session, filter);
   return static_cast<Reason>(request.qos);
 }
 
 void Shard::handle_unsubscribe(Connection& connection, const wire::Frame& frame) {
   const auto ok = wire::decode_unsubscribe(connection.version, frame.body, unsubscribe_);
   if (!ok.has_value()) return fail(connection, ok.error().reason, ok.error().what);
+  if (const auto limit = property_excess(unsubscribe_.user_properties))
+    return fail(connection, Reason::kQuotaExceeded, *limit);
   Session& session = *connection.session;
   wire::Suback unsuback;
   unsuback.type = PacketType::kUnsuback;
@@ -98,11 +110,11 @@ wire::ReasonCode Shard::unsubscribe(Session& session, std::string_view filter) {
   const auto it = std::find_if(session.subscriptions.begin(), session.subscriptions.end(),
                                [&](const SessionSubscription& s) { return s.node == node; });
   if (it == session.subscriptions.end()) return Reason::kNoSubscriptionExisted;
-  if (trouble_ && session.stored != 0) return *trouble_;
   shared_.index.unsubscribe(filter, session.id);
   *it = std::move(session.subscriptions.back());
   session.subscriptions.pop_back();
   if (session.stored != 0) change(storage::EraseSubscription{session.stored, std::string(filter)});
+  tell_subscription_event("new/unsubscribes", session, filter);
   if (session.outbound != nullptr) {
     // Retained messages still to come for it are not wanted any more.
     Ring<RetainedReplay> kept;
@@ -127,7 +139,8 @@ bool Shard::continue_replays(Session& session) {
     }
     if (!out.queue.empty() || !out.outgoing.can_send()) return false;  // pump() comes back with the acknowledgements
     RetainedReplay& replay = out.replays.front();
-    auto page = shared_.retained.match(replay.filter, replay.resume, kReplayPage);
+    const auto& retained = is_sys_filter(replay.filter) ? shared_.sys.values() : shared_.retained;
+    auto page = retained.match(replay.filter, replay.resume, kReplayPage);
     for (Ref<const wire::Message>& message : page.values) {
       if (message->expired(now_)) {
         if (shared_.retained.erase_if(message.get())) change(storage::EraseRetained{std::string(message->topic())});

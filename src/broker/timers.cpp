@@ -19,11 +19,15 @@ void Shard::on_timer(TimerNode& node) {
 void Shard::check_connection(Connection& connection) {
   switch (connection.state) {
     case Connection::State::kAwaitsConnect:
-      if (now_ >= connection.opened_at + settings_.connect_timeout_ms)
+      if (now_ >= connection.opened_at + settings_.connect_timeout_ms) {
+        counters_.reached(Limit::kConnectTimeout);
         return fail(connection, Reason::kKeepAliveTimeout, "no complete CONNECT within limits.connect_timeout_s");
+      }
       break;
     case Connection::State::kOpen:
       // One and a half times the keep alive [MQTT-3.1.2-22].
+      // What the client has sent may wait to be read.
+      if (connection.waits_for_memory) connection.last_received_at = now_;
       if (connection.keep_alive_s != 0 && now_ >= connection.last_received_at + TimeMs{connection.keep_alive_s} * 1500)
         return fail(connection, Reason::kKeepAliveTimeout, "nothing received for one and a half times the keep alive");
       break;
@@ -31,8 +35,10 @@ void Shard::check_connection(Connection& connection) {
     case Connection::State::kClosing:
       break;
   }
-  if (connection.blocked_since != 0 && now_ >= connection.blocked_since + settings_.write_timeout_ms)
+  if (connection.blocked_since != 0 && now_ >= connection.blocked_since + settings_.write_timeout_ms) {
+    counters_.reached(Limit::kWriteTimeout);
     return fail(connection, Reason::kUnspecifiedError, "slow consumer: took no byte for limits.write_timeout_s");
+  }
   arm(connection);
 }
 
@@ -63,6 +69,7 @@ void Shard::check_absence(Absence& absence) {
   Session& session = *absence.session;
   if (now_ >= absence.expires_at) {
     log_.debug("session expired", {{"client", session.client_id}});
+    counters_.sessions_expired.add();
     return end_session(session);
   }
   if (now_ >= absence.will_at) {

@@ -9,7 +9,9 @@ namespace petrel::broker {
 template <class Packet>
 void Shard::write(Connection& connection, const Packet& packet) {
   const std::size_t size = wire::encoded_size(connection.version, packet);
-  wire::encode(connection.version, packet, connection.output.prepare(pool_, size));
+  char* const at = connection.output.prepare(pool_, size);
+  wire::encode(connection.version, packet, at);
+  counters_.packets_sent.add(static_cast<wire::PacketType>(static_cast<unsigned char>(*at) >> 4));
   connection.output.commit(size);
   request_flush(connection);
 }

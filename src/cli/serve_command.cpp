@@ -127,17 +127,19 @@ int serve(const ServeOptions& options) {
   const sigset_t signals = block_signals();
   const rlim_t descriptors = raise_descriptor_limit();
   reserve_descriptor_table(descriptors);
+  config.settings.sys.version = fmt::format("petrel version {}", version());
   server::Server server(config, log);
   if (const auto started = server.start(); !started.has_value()) {
     log.error("cannot start", {{"reason", started.error()}});
     return kCannotStart;
   }
-  const broker::Settings& limits = config.settings;
+  const broker::Settings& limits = server.settings();
   log.info("started", {{"version", version()},
                        {"pid", getpid()},
                        {"threads", server.thread_count()},
                        {"store", config.store},
                        {"max_descriptors", descriptors},
+                       {"max_memory_bytes", limits.max_memory_bytes},
                        {"max_packet_bytes", limits.max_packet_bytes},
                        {"max_inflight_messages", limits.max_inflight_messages},
                        {"max_queued_messages", limits.max_queued_messages},

@@ -54,6 +54,9 @@ ConfigMistakes check_config(const Config& config) {
     if (address->port() != 0 && !seen.insert(address->to_string()).second)
       mistakes.push_back(mistake(fmt::format("listener {} stands twice; remove one", listener.address)));
   }
+  if (config.sys_id.empty() || config.sys_id.find_first_of("+#/") != std::string::npos)
+    mistakes.push_back(mistake(
+        fmt::format("sys.id {} is not one topic level; write a name without +, # and /", toml_string(config.sys_id))));
   if (config.store != "memory")
     mistakes.push_back(
         mistake(fmt::format("there is no store {}; write store = \"memory\"", toml_string(config.store))));

@@ -27,6 +27,7 @@ struct Config {
   LogLevel log_level = LogLevel::kInfo;
   LogFormat log_format = LogFormat::kHuman;
   TimeMs shutdown_grace_ms = 5'000;  // for clients to take their last bytes
+  std::string sys_id = "petrel";     // settings.sys.id
   broker::Settings settings;
 };
 

@@ -10,10 +10,12 @@ namespace petrel::server {
 namespace {
 
 using broker::Settings;
+using broker::SysSettings;
 
 constexpr std::array<std::string_view, 4> kLogLevels{"error", "warning", "info", "debug"};
 constexpr std::array<std::string_view, 2> kLogFormats{"human", "json"};
 constexpr std::array<std::string_view, 2> kQueuePolicies{"drop-newest", "drop-oldest"};
+constexpr std::array<std::string_view, 3> kSysAccess{"loopback", "all", "none"};
 
 constexpr std::int64_t kMaxCount = 1'000'000'000;
 constexpr std::int64_t kMaxBytes = std::int64_t{1} << 40;
@@ -63,6 +65,29 @@ constexpr ConfigKey queue_policy() {
   return key;
 }
 
+template <auto Member, std::int64_t Scale = 1>
+constexpr ConfigKey sys(std::string_view name, KeyKind kind, std::string_view unit, std::int64_t min, std::int64_t max,
+                        std::string_view description) {
+  ConfigKey key{"sys", name, kind, unit, description, min, max};
+  key.number = [](const Config& config) { return static_cast<std::int64_t>(config.settings.sys.*Member) / Scale; };
+  key.set_number = [](Config& config, std::int64_t value) { assign(config.settings.sys.*Member, value * Scale); };
+  return key;
+}
+
+constexpr ConfigKey sys_access() {
+  ConfigKey key = sys<&SysSettings::access>(
+      "access", KeyKind::kChoice, "", 0, 0,
+      "Who may subscribe to $SYS: those who come through listeners on loopback addresses, all, or none.");
+  key.choices = kSysAccess;
+  return key;
+}
+
+constexpr ConfigKey sys_id() {
+  ConfigKey key{"sys", "id", KeyKind::kText, "", "Names this broker in the topics of events; one topic level."};
+  key.text = &Config::sys_id;
+  return key;
+}
+
 constexpr ConfigKey store() {
   ConfigKey key{"", "store", KeyKind::kText, "",
                 "Where sessions and messages are kept: \"memory\", for as long as the "
@@ -79,8 +104,22 @@ constexpr ConfigKey kKeys[] = {
     choice<&Config::log_format>("log", "format", kLogFormats,
                                 "Lines for people, or one JSON object per line for programs."),
 
+    limit<&Settings::max_connections>(
+        "max_connections", "connections", 0, kMaxCount,
+        "Clients connected to the whole broker; one more is refused with Quota Exceeded (3.x: return code 3). "
+        "Connections without a CONNECT may be 64 more, further ones are closed. 0: as many as files may be open."),
+    limit<&Settings::max_sessions>("max_sessions", "sessions", 0, kMaxCount,
+                                   "Sessions of the whole broker, their clients connected or not; a client that would "
+                                   "need another is refused with Quota Exceeded (3.x: return code 3). 0: unlimited."),
+    limit<&Settings::max_connect_bytes>("max_connect_bytes", "bytes", 256, kMaxPacketBytes,
+                                        "Largest CONNECT packet; a connection that sends a larger one is closed."),
     limit<&Settings::max_packet_bytes>("max_packet_bytes", "bytes", 1024, kMaxPacketBytes,
                                        "Largest packet accepted from a client, its header included."),
+    limit<&Settings::max_user_properties>(
+        "max_user_properties", "properties", 0, kMaxCount,
+        "User properties of one packet; what has more is refused with Quota Exceeded. 0: unlimited."),
+    limit<&Settings::max_user_property_bytes>("max_user_property_bytes", "bytes", 0, kMaxBytes,
+                                              "Bytes of the user properties of one packet. 0: unlimited."),
     limit<&Settings::max_inflight_messages>(
         "max_inflight_messages", "messages", 1, kMax16,
         "QoS 1 and 2 messages sent to a client and not yet acknowledged, however large its Receive Maximum."),
@@ -111,17 +150,43 @@ constexpr ConfigKey kKeys[] = {
     limit<&Settings::session_expiry_default_s>(
         "session_expiry_default_s", "seconds", 0, kMax32,
         "The same for MQTT 3.1.1 clients with Clean Session 0, which cannot say. 4294967295: for ever."),
-    limit<&Settings::max_subscriptions_per_client>("max_subscriptions_per_client", "subscriptions", 0, kMaxCount,
-                                                   "Subscriptions of one session. 0: unlimited."),
-    limit<&Settings::max_topic_levels>("max_topic_levels", "levels", 1, 65536,
-                                       "Levels of a topic name or topic filter."),
-    limit<&Settings::max_topic_bytes>("max_topic_bytes", "bytes", 1, kMax16, "Bytes of a topic name or topic filter."),
-    limit<&Settings::max_retained_messages>("max_retained_messages", "messages", 0, kMaxCount,
-                                            "Retained messages of the whole broker. 0: unlimited."),
+    limit<&Settings::max_subscriptions_per_client>(
+        "max_subscriptions_per_client", "subscriptions", 0, kMaxCount,
+        "Subscriptions of one session; one more is refused with Quota Exceeded. "
+        "0: unlimited."),
+    limit<&Settings::max_subscriptions>("max_subscriptions", "subscriptions", 0, kMaxCount,
+                                        "Subscriptions of the whole broker; one more is refused with Quota Exceeded. "
+                                        "0: unlimited."),
+    limit<&Settings::max_topic_levels>("max_topic_levels", "levels", 1, 65536, "Levels of a topic name."),
+    limit<&Settings::max_topic_bytes>("max_topic_bytes", "bytes", 1, kMax16, "Bytes of a topic name."),
+    limit<&Settings::max_filter_levels>("max_filter_levels", "levels", 1, 65536,
+                                        "Levels of a topic filter, those of $share/NAME/ not counted."),
+    limit<&Settings::max_filter_bytes>("max_filter_bytes", "bytes", 1, kMax16, "Bytes of a topic filter."),
+    limit<&Settings::max_retained_messages>(
+        "max_retained_messages", "messages", 0, kMaxCount,
+        "Retained messages of the whole broker; a publication beyond is refused with Quota Exceeded, or delivered and "
+        "not kept where it cannot be refused (QoS 0, 3.x). 0: unlimited."),
+    limit<&Settings::max_retained_bytes>("max_retained_bytes", "bytes", 0, kMaxBytes,
+                                         "Bytes of all retained messages, with the same consequences. 0: unlimited."),
+    limit<&Settings::max_memory_bytes>(
+        "max_memory_bytes", "bytes", 0, kMaxBytes,
+        "Memory for messages, queues, output and incomplete packets of the whole broker. Once it is used up, new "
+        "clients are refused, what would have to wait is refused with Quota Exceeded or (3.x) not read, and slow "
+        "readers lose QoS 0. 0: three quarters of the memory that the system or the container has."),
     limit<&Settings::match_cache_topics>("match_cache_topics", "topics", 0, kMaxCount,
                                          "Topics whose subscribers each thread remembers."),
     limit<&Settings::match_cache_bytes>("match_cache_bytes", "bytes", 0, kMaxBytes,
                                         "Memory each thread spends on remembering them."),
+
+    sys<&SysSettings::enabled>("enabled", KeyKind::kBoolean, "", 0, 1,
+                               "Whether the broker publishes values about itself under $SYS/broker/."),
+    sys<&SysSettings::interval_ms, 1000>("interval_s", KeyKind::kInteger, "seconds", 1, kMaxSeconds,
+                                         "How often. Nothing is done while nobody subscribes to $SYS."),
+    sys<&SysSettings::events>("events", KeyKind::kBoolean, "", 0, 1,
+                              "Whether new and gone clients and subscriptions are told under $SYS/ID/: new/clients, "
+                              "disconnect/clients, new/subscribes, new/unsubscribes."),
+    sys_access(),
+    sys_id(),
 
     integer<&Config::shutdown_grace_ms, 1000>("shutdown", "grace_s", "seconds", 0, 3600,
                                               "Time for clients to take their last bytes when the broker stops."),
@@ -131,6 +196,7 @@ constexpr ConfigSection kSections[] = {
     {"", ""},
     {"log", "What is written about the broker's work, on standard error."},
     {"limits", "What one client, and all of them together, may use."},
+    {"sys", "What the broker tells about itself in topics of its own."},
     {"shutdown", "How the broker ends."},
 };
 
@@ -162,12 +228,14 @@ std::string ConfigKey::full_name() const {
 std::string ConfigKey::value_text(const Config& config) const {
   if (kind == KeyKind::kText) return toml_string(config.*text);
   const std::int64_t value = number(config);
+  if (kind == KeyKind::kBoolean) return value != 0 ? "true" : "false";
   if (kind == KeyKind::kChoice) return toml_string(choices[static_cast<std::size_t>(value)]);
   return std::to_string(value);
 }
 
 std::string ConfigKey::allowed_text() const {
   if (kind == KeyKind::kText) return "a string";
+  if (kind == KeyKind::kBoolean) return "true or false";
   if (kind == KeyKind::kInteger) return fmt::format("an integer from {} to {}", min, max);
   return fmt::format("\"{}\"", fmt::join(choices, "\" or \""));
 }

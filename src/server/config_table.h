@@ -12,7 +12,7 @@
 
 namespace petrel::server {
 
-enum class KeyKind : std::uint8_t { kInteger, kChoice, kText };
+enum class KeyKind : std::uint8_t { kInteger, kBoolean, kChoice, kText };
 
 struct ConfigKey {
   std::string_view section;  // "": before the first section
@@ -22,7 +22,7 @@ struct ConfigKey {
   std::string_view description;
   std::int64_t min = 0, max = 0;                // integers
   std::span<const std::string_view> choices{};  // by the number of the enumerator
-  // A number is the integer in the key's own unit, or the place in `choices`.
+  // A number is the integer in the key's own unit, 0 or 1, or the place in `choices`.
   std::int64_t (*number)(const Config&) = nullptr;
   void (*set_number)(Config&, std::int64_t) = nullptr;
   std::string Config::*text = nullptr;

@@ -3,11 +3,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
 
+#include "broker/limits.h"
 #include "server/config_table.h"
 
 namespace petrel::server {
@@ -37,7 +39,8 @@ TEST(Config, ReadsEveryKindOfKey) {
   const auto mistakes = read_config(
       "threads = 3\nstore = \"memory\"\n[log]\nlevel = \"debug\"\nformat = \"json\"\n"
       "[limits]\nreceive_maximum = 7\nconnect_timeout_s = 2\nqueue_policy = \"drop-oldest\"\n"
-      "session_expiry_max_s = 4294967295\n[shutdown]\ngrace_s = 9\n"
+      "session_expiry_max_s = 4294967295\n[sys]\nevents = true\ninterval_s = 3\naccess = \"all\"\nid = "
+      "\"b1\"\n[shutdown]\ngrace_s = 9\n"
       "[[listener]]\naddress = \"tcp://127.0.0.1:1\"\n[[listener]]\naddress = \"tcp://[::1]:2\"\n"
       "allow_anonymous = false\n",
       "p.toml", config);
@@ -49,6 +52,11 @@ TEST(Config, ReadsEveryKindOfKey) {
   EXPECT_EQ(config.settings.connect_timeout_ms, 2000);
   EXPECT_EQ(config.settings.queue_policy, broker::QueuePolicy::kDropOldest);
   EXPECT_EQ(config.settings.session_expiry_max_s, broker::kSessionNeverExpires);
+  EXPECT_TRUE(config.settings.sys.enabled);
+  EXPECT_TRUE(config.settings.sys.events);
+  EXPECT_EQ(config.settings.sys.interval_ms, 3000);
+  EXPECT_EQ(config.settings.sys.access, broker::SysAccess::kAll);
+  EXPECT_EQ(config.sys_id, "b1");
   EXPECT_EQ(config.shutdown_grace_ms, 9000);
   ASSERT_EQ(config.listeners.size(), 2U);
   EXPECT_EQ(config.listeners[0].address, "tcp://127.0.0.1:1");
@@ -117,6 +125,20 @@ TEST(Config, AnonymousAccessOffLoopbackIsExplicit) {
   EXPECT_EQ(check("tcp://0.0.0.0:1883", false), "");
 }
 
+TEST(Config, TheBrokersIdIsOneTopicLevel) {
+  for (const char* id : {"", "a/b", "+", "#"}) {
+    Config config;
+    config.sys_id = id;
+    ASSERT_EQ(check_config(config).size(), 1U) << id;
+    EXPECT_THAT(check_config(config)[0].what, HasSubstr("sys.id"));
+  }
+}
+
+TEST(Config, BooleansAreNotStrings) {
+  EXPECT_THAT(mistakes_of("[sys]\nevents = \"yes\"\n"),
+              ElementsAre("p.toml:2:10: \"sys.events\" must be true or false, not a string"));
+}
+
 TEST(Config, ChecksAddressesAndTheStore) {
   EXPECT_THAT(check("127.0.0.1:1883", true), HasSubstr("it does not begin with tcp://"));
   Config config;
@@ -139,7 +161,7 @@ TEST(Config, TomlRoundTrips) {
       continue;
     }
     const std::int64_t number = key.number(written);
-    const std::int64_t max = key.kind == KeyKind::kInteger ? key.max : std::ssize(key.choices) - 1;
+    const std::int64_t max = key.kind == KeyKind::kChoice ? std::ssize(key.choices) - 1 : key.max;
     key.set_number(written, number == max ? number - 1 : number + 1);
     ASSERT_NE(key.number(written), number) << key.full_name();
   }
@@ -155,6 +177,20 @@ TEST(Config, TomlRoundTrips) {
 TEST(Config, DefaultsAreWithinTheirRanges) {
   Config read;
   EXPECT_THAT(read_config(to_toml(Config{}), "p.toml", read), IsEmpty());
+}
+
+// Log lines, counters and docs/limits.md name limits by their keys.
+TEST(Config, EveryLimitIsAKeyAndDocumented) {
+  std::ostringstream page;
+  page << std::ifstream(std::filesystem::path(__FILE__).parent_path().parent_path().parent_path() / "docs/limits.md")
+              .rdbuf();
+  for (std::size_t i = 0; i < broker::kLimits; ++i) {
+    const std::string_view name = broker::name(static_cast<broker::Limit>(i));
+    EXPECT_TRUE(std::ranges::any_of(config_keys(), [&](const ConfigKey& key) {
+      return key.section == "limits" && key.name == name;
+    })) << name;
+    EXPECT_THAT(page.str(), HasSubstr("`" + std::string(name) + "`"));
+  }
 }
 
 // After a change of the table: PETREL_WRITE_DOCS=1 server_test --gtest_filter=Config.DocumentationIsCurrent

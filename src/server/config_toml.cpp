@@ -121,11 +121,16 @@ class Reader {
 
   void read_value(const ConfigKey& key, const toml::node& node) {
     const bool is_integer = key.kind == KeyKind::kInteger;
-    if (node.type() != (is_integer ? toml::node_type::integer : toml::node_type::string)) {
+    const bool is_boolean = key.kind == KeyKind::kBoolean;
+    const toml::node_type expected = is_integer   ? toml::node_type::integer
+                                     : is_boolean ? toml::node_type::boolean
+                                                  : toml::node_type::string;
+    if (node.type() != expected) {
       mistake(node.source(),
               fmt::format("\"{}\" must be {}, not {}", key.full_name(), key.allowed_text(), type_name(node)));
       return;
     }
+    if (is_boolean) return key.set_number(config_, node.as_boolean()->get() ? 1 : 0);
     if (is_integer) {
       const std::int64_t value = node.as_integer()->get();
       if (value >= key.min && value <= key.max) return key.set_number(config_, value);

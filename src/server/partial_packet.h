@@ -14,6 +14,7 @@
 #include <new>
 
 #include "base/bytes.h"
+#include "base/memory_ledger.h"
 
 namespace petrel::server {
 
@@ -58,18 +59,24 @@ class PartialPacket {
     char* data() { return reinterpret_cast<char*>(this + 1); }
   };
   struct Free {
-    void operator()(Block* block) const { std::free(block); }
+    void operator()(Block* block) const {
+      MemoryLedger::give(MemoryLedger::Use::kInput, block->capacity);
+      std::free(block);
+    }
   };
 
   void make_room(std::size_t capacity) {
     if (block_ != nullptr && block_->capacity >= capacity) return;
     const bool first = block_ == nullptr;
+    const std::size_t before = first ? 0 : block_->capacity;
     auto* block = static_cast<Block*>(std::realloc(block_.get(), sizeof(Block) + capacity));
     if (block == nullptr) throw std::bad_alloc();
     (void)block_.release();
     block_.reset(block);
     if (first) block->size = block->needed = 0;
     block->capacity = capacity;
+    if (!first) MemoryLedger::give(MemoryLedger::Use::kInput, before);
+    MemoryLedger::take(MemoryLedger::Use::kInput, capacity);
   }
 
   std::unique_ptr<Block, Free> block_;

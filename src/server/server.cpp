@@ -2,7 +2,9 @@
 
 #include <algorithm>
 
+#include "base/random.h"
 #include "net/address.h"
+#include "server/machine_memory.h"
 #include "storage/memory/memory_store.h"
 
 namespace petrel::server {
@@ -20,6 +22,9 @@ unsigned shard_count(unsigned configured) {
 
 Server::Server(Config config, Log& log) : config_(std::move(config)), log_(log) {
   if (config_.listeners.empty()) config_.listeners.push_back({"tcp://127.0.0.1:1883", {}});
+  broker::Settings& settings = config_.settings;
+  settings.sys.id = config_.sys_id;
+  if (settings.max_memory_bytes == 0) settings.max_memory_bytes = machine_memory_bytes() / 4 * 3;
 }
 
 Server::~Server() {
@@ -30,7 +35,7 @@ Server::~Server() {
 Result<void, std::string> Server::start() {
   const unsigned shards = shard_count(config_.threads);
   store_ = std::make_unique<storage::MemoryStore>(storage::MemoryStoreOptions{});
-  shared_ = std::make_unique<broker::SharedState>(config_.settings, shards);
+  shared_ = std::make_unique<broker::SharedState>(config_.settings, shards, SystemRandom().next());
   shared_->last_message_id = store_->last_message_id();
   shared_->last_session_id = store_->last_session_id();
   std::vector<ShardThread*> peers;
@@ -58,6 +63,9 @@ Result<void, std::string> Server::open_listeners() {
     net::Address address = *parsed;
     auto policy = std::make_unique<broker::ListenerPolicy>();
     policy->allow_anonymous = listener.allow_anonymous.value_or(address.is_loopback());
+    const broker::SysAccess access = config_.settings.sys.access;
+    policy->may_read_sys =
+        access == broker::SysAccess::kAll || (access == broker::SysAccess::kLoopback && address.is_loopback());
     for (auto& shard : shards_) {
       const bool first = shard == shards_.front();
       const auto fd = net::listen_on(address, first ? net::Claim::kFirst : net::Claim::kJoin);

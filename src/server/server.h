@@ -29,6 +29,8 @@ class Server {
   const std::vector<std::string>& addresses() const { return addresses_; }
 
   std::size_t thread_count() const { return shards_.size(); }
+  // As they hold: what the configuration leaves to the machine is filled in.
+  const broker::Settings& settings() const { return config_.settings; }
 
   // Asks all shards to end; wait() returns when they have.
   void shut_down();

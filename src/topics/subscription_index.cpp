@@ -221,6 +221,11 @@ const SubscriptionIndex::Node* SubscriptionIndex::find(std::string_view filter) 
   return is_shared(filter) ? static_cast<const Node*>(impl_->group(filter)) : impl_->find(filter);
 }
 
+bool SubscriptionIndex::has_first_level(std::string_view level) const {
+  const std::shared_lock lock(impl_->mutex);
+  return impl_->root->child(level, impl_->seed) != nullptr;
+}
+
 Ref<const MatchList> SubscriptionIndex::match(std::string_view topic) const {
   MatchBuilder builder;
   const std::shared_lock lock(impl_->mutex);

@@ -126,6 +126,9 @@ class SubscriptionIndex {
   // The handle of a filter (shared or not) if anybody subscribes to it; to be compared with one's own.
   const Node* find(std::string_view filter) const;
 
+  // Whether any filter, shared or not, has this literal first level.
+  bool has_first_level(std::string_view level) const;
+
   // Fresh lookup, under the reader lock. Costs a walk of the trie; publishers use MatchCache.
   Ref<const MatchList> match(std::string_view topic) const;
 

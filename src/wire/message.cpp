@@ -3,6 +3,8 @@
 #include <cstdlib>
 #include <new>
 
+#include "base/memory_ledger.h"
+
 namespace petrel::wire {
 
 Message::Message(const Parts& parts)
@@ -18,13 +20,17 @@ Message::Message(const Parts& parts)
 }
 
 Ref<const Message> Message::create(const Parts& parts) {
-  void* block =
-      std::malloc(sizeof(Message) + parts.topic.size() + parts.forwarded_properties.size() + parts.payload.size());
+  const std::size_t bytes = block_bytes(parts);
+  void* block = std::malloc(bytes);
   if (block == nullptr) throw std::bad_alloc();
+  MemoryLedger::take(MemoryLedger::Use::kMessages, bytes);
   return Ref<const Message>(new (block) Message(parts));
 }
 
-void Message::destroy(const Message* message) noexcept { std::free(const_cast<Message*>(message)); }
+void Message::destroy(const Message* message) noexcept {
+  MemoryLedger::give(MemoryLedger::Use::kMessages, message->block_bytes());
+  std::free(const_cast<Message*>(message));
+}
 
 std::uint32_t Message::remaining_expiry_s(TimeMs now) const {
   return now >= expires_at_ ? 0 : static_cast<std::uint32_t>((expires_at_ - now - 1) / 1000 + 1);

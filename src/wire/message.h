@@ -14,11 +14,11 @@ namespace petrel::wire {
 class Message final : public RefCounted<Message> {
  public:
   struct Parts {
-    std::string_view topic;
-    BytesView payload;
-    BytesView forwarded_properties;  // as in wire::Publish, encoded
-    Qos qos = Qos::k0;               // as published
-    bool retain = false;             // as published
+    std::string_view topic{};
+    BytesView payload{};
+    BytesView forwarded_properties{};  // as in wire::Publish, encoded
+    Qos qos = Qos::k0;                 // as published
+    bool retain = false;               // as published
     TimeMs expires_at = kNever;
     // Identifies the publishing session for No Local; 0 for messages nobody is to be spared of.
     std::uint64_t publisher = 0;
@@ -39,6 +39,9 @@ class Message final : public RefCounted<Message> {
   std::uint32_t remaining_expiry_s(TimeMs now) const;
   // Memory the block takes, for quotas.
   std::size_t block_bytes() const { return sizeof(Message) + topic_bytes_ + property_bytes_ + payload_bytes_; }
+  static std::size_t block_bytes(const Parts& parts) {
+    return sizeof(Message) + parts.topic.size() + parts.forwarded_properties.size() + parts.payload.size();
+  }
 
  private:
   Message(const Parts& parts);

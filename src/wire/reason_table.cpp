@@ -82,17 +82,19 @@ constexpr std::array kReasons = {
         "wildcard subscriptions not supported"},
 };
 
+constexpr std::uint8_t kNoRow = 0xFF;
+
 constexpr auto kByCode = [] {
-  std::array<std::int8_t, 256> index{};
-  index.fill(-1);
+  std::array<std::uint8_t, 256> index{};
+  index.fill(kNoRow);
   for (std::size_t i = 0; i < kReasons.size(); ++i)
-    index[static_cast<std::size_t>(kReasons[i].code)] = static_cast<std::int8_t>(i);
+    index[static_cast<std::size_t>(kReasons[i].code)] = static_cast<std::uint8_t>(i);
   return index;
 }();
 
 const Row* find(ReasonCode code) {
   const auto at = kByCode[static_cast<std::size_t>(code)];
-  return at < 0 ? nullptr : &kReasons[static_cast<std::size_t>(at)];
+  return at == kNoRow ? nullptr : &kReasons[at];
 }
 
 }  // namespace

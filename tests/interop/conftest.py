@@ -2,11 +2,12 @@
 
 import itertools
 import os
+import pathlib
 import re
 
 import pytest
 
-from broker_process import HERE, Broker
+from broker_process import Broker
 
 
 def pytest_addoption(parser):
@@ -20,7 +21,7 @@ def pytest_addoption(parser):
 def pytest_configure(config):
     config.addinivalue_line("markers", "petrel_only: tests what only petrel has, or where mosquitto 2.0 departs from the specification")
     if config.getoption("--reference"):
-        os.environ["PETREL_BINARY"] = str(HERE / "reference-broker")
+        os.environ["PETREL_BINARY"] = str(pathlib.Path(__file__).with_name("reference-broker"))
 
 
 def pytest_collection_modifyitems(config, items):

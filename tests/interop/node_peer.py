@@ -1,10 +1,11 @@
 """MQTT.js clients, driven through mqttjs_driver.mjs."""
 
 import json
+import pathlib
 import subprocess
 import threading
 
-from broker_process import HERE
+HERE = pathlib.Path(__file__).resolve().parent
 
 ANSWER_S = 25.0
 

@@ -1,19 +1,14 @@
 """A client made of bytes, for what a well-behaved client library does not let one see or do."""
 
 import collections
-import socket
 import struct
-import time
 
+# The tests know these names by this module.
+from packet_socket import CONNACK, CONNECT, DISCONNECT, PINGREQ, PINGRESP, PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, SUBACK, SUBSCRIBE
+from packet_socket import V5, V31, V311, PacketSocket, packet, string, variable_length
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-CONNECT, CONNACK, PUBLISH, PUBACK, PUBREC, PUBREL, PUBCOMP = range(1, 8)
-SUBSCRIBE, SUBACK, UNSUBSCRIBE, UNSUBACK, PINGREQ, PINGRESP, DISCONNECT = range(8, 15)
-
-V31, V311, V5 = 3, 4, 5
-
-Packet = collections.namedtuple("Packet", "type flags body")
 Connack = collections.namedtuple("Connack", "session_present code properties")
 Publish = collections.namedtuple("Publish", "topic payload qos retain dup packet_id properties size")
 
@@ -24,24 +19,6 @@ def properties(kind, **values):
     for name, value in values.items():
         setattr(made, name, value)
     return made
-
-
-def variable_length(value):
-    out = bytearray()
-    while True:
-        value, low = divmod(value, 128)
-        out.append(low | (0x80 if value else 0))
-        if not value:
-            return bytes(out)
-
-
-def string(text):
-    data = text if isinstance(text, bytes) else text.encode()
-    return struct.pack("!H", len(data)) + data
-
-
-def packet(kind, flags, body=b""):
-    return bytes([kind << 4 | flags]) + variable_length(len(body)) + body
 
 
 def packed(version, kind, values):
@@ -79,92 +56,12 @@ def subscribe_packet(filters, version=V5, packet_id=1, props=None):
     return packet(SUBSCRIBE, 2, body)
 
 
-class RawPeer:
-    """A blocking socket that speaks packets. Every read has a deadline."""
+class RawPeer(PacketSocket):
+    """A client of one protocol version."""
 
     def __init__(self, broker, version=V5, timeout_s=10.0, receive_buffer=None):
+        super().__init__(broker.host, broker.port, timeout_s, receive_buffer)
         self.version = version
-        self.timeout_s = timeout_s
-        self.buffer = bytearray()
-        self.early = collections.deque()
-        self.socket = socket.socket()
-        if receive_buffer:
-            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        self.socket.settimeout(timeout_s)
-        self.socket.connect((broker.host, broker.port))
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.close()
-
-    def close(self):
-        self.socket.close()
-
-    def send(self, data):
-        self.socket.sendall(data)
-
-    def _parse(self):
-        value, shift, at = 0, 0, 1
-        while at < len(self.buffer) and at < 5:
-            byte = self.buffer[at]
-            value |= (byte & 0x7F) << shift
-            shift += 7
-            at += 1
-            if not byte & 0x80:
-                if len(self.buffer) < at + value:
-                    return None
-                found = Packet(self.buffer[0] >> 4, self.buffer[0] & 15, bytes(self.buffer[at : at + value]))
-                del self.buffer[: at + value]
-                return found
-        return None
-
-    def read(self, timeout_s=None):
-        """The next packet; None when the broker has closed the connection."""
-        if self.early:
-            return self.early.popleft()
-        end = time.monotonic() + (timeout_s or self.timeout_s)
-        while True:
-            found = self._parse()
-            if found:
-                return found
-            left = end - time.monotonic()
-            if left <= 0:
-                raise AssertionError("no packet before the deadline")
-            self.socket.settimeout(left)
-            try:
-                data = self.socket.recv(65536)
-            except ConnectionResetError:
-                return None
-            except TimeoutError:
-                raise AssertionError("no packet before the deadline") from None
-            if not data:
-                return None
-            self.buffer += data
-
-    def expect(self, kind, timeout_s=None):
-        """The next packet of type `kind`; publishes that come before it are kept for later reads."""
-        end = time.monotonic() + (timeout_s or self.timeout_s)
-        kept = []
-        try:
-            while True:
-                found = self.read(max(0.01, end - time.monotonic()))
-                assert found is not None, f"the broker closed the connection where packet type {kind} was due"
-                if found.type == kind:
-                    return found
-                assert found.type == PUBLISH, f"packet type {found.type} where {kind} was due: {found}"
-                kept.append(found)
-        finally:
-            self.early.extendleft(reversed(kept))
-
-    def expect_closed(self, timeout_s=None):
-        """Reads until the broker has closed, and returns what it still sent."""
-        last = []
-        while (found := self.read(timeout_s)) is not None:
-            last.append(found)
-        return last
 
     def connect(self, client_id="", clean=True, keep_alive=0, props=None, will=None, code=0):
         self.send(connect_packet(client_id, self.version, clean, keep_alive, props, will))

@@ -22,14 +22,12 @@ class BrokerProcess::Driver final : public broker::ShardHost {
  public:
   Driver(BrokerProcess& process, std::uint32_t index, SimStore& store, Log& log)
       : process_(process),
-        index_(index),
         lane_(store.open_lane(index, [] {})),
         shard(index, process.shared_, *lane_, *this, log, process.random_) {}
   ~Driver() {
-    for (auto& connection : connections) {
-      shard.release(*connection);
-      connection->link->broker_gone = connection->link->client_gone = true;
-    }
+    for (auto& connection : connections) shard.release(*connection);
+    for (auto* list : {&connections, &handed_over})
+      for (auto& connection : *list) connection->link->broker_gone = connection->link->client_gone = true;
   }
 
   void adopt(std::unique_ptr<SimConnection> connection) {
@@ -182,7 +180,6 @@ class BrokerProcess::Driver final : public broker::ShardHost {
   }
 
   BrokerProcess& process_;
-  const std::uint32_t index_;
   std::unique_ptr<storage::Lane> lane_;
   std::vector<SimConnection*> resumed_;
 
@@ -195,7 +192,7 @@ class BrokerProcess::Driver final : public broker::ShardHost {
 
 BrokerProcess::BrokerProcess(const broker::Settings& settings, std::uint32_t shards, SimStore& store, Random& random,
                              Log& log, TimeMs now)
-    : shared_(settings, shards), random_(random) {
+    : shared_(settings, shards, random.next()), random_(random) {
   shared_.last_message_id = store.last_message_id();
   shared_.last_session_id = store.last_session_id();
   for (std::uint32_t i = 0; i < shards; ++i) drivers_.push_back(std::make_unique<Driver>(*this, i, store, log));

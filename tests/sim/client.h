@@ -30,6 +30,7 @@ class Surroundings {
   virtual int restarts() const = 0;
   // Whether the store has been in trouble lately, or the broker has been shutting down: refusals are in order.
   virtual bool refusals_expected() const = 0;
+  virtual bool store_was_in_trouble() const = 0;
   virtual void trace(const std::string& line) = 0;
 
  protected:
@@ -117,6 +118,7 @@ class Client {
   std::string input_;
   bool session_known_ = false;
   bool asked_clean_ = false;
+  bool unanswered_ = false;  // a CONNECT was sent whose CONNACK never came
   int connected_in_life_ = 0;
 
   // As publisher.
@@ -143,10 +145,19 @@ class Client {
   std::map<std::string, std::string> retained_seen_;
 
   std::vector<SubscriptionSpan> spans_;
-  std::map<wire::PacketId, std::size_t> asked_;     // SUBSCRIBE under way: its span
-  std::map<wire::PacketId, std::size_t> removing_;  // UNSUBSCRIBE under way
+  std::map<wire::PacketId, std::size_t> asked_;  // SUBSCRIBE under way: its span
+  struct Removing {
+    std::string filter;
+    std::size_t spans;  // those before this one are meant
+  };
+  std::map<wire::PacketId, Removing> removing_;  // UNSUBSCRIBE under way
   Step left_at_ = 0;
   std::optional<std::size_t> will_;
+  struct Farewell {
+    std::shared_ptr<Link> link;
+    std::size_t will = 0;
+  };
+  Farewell farewell_;  // the last DISCONNECT
 };
 
 }  // namespace petrel::sim

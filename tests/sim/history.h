@@ -41,12 +41,15 @@ struct SubscriptionSpan {
   wire::Qos granted = wire::Qos::k0;
   Step active_since = kNotYet;  // its SUBACK came
   Step ended_at = kNotYet;      // its UNSUBSCRIBE was sent, or its session ended
+  Step gone_at = kNotYet;       // its UNSUBACK came: nothing published later may come
 };
 
 struct WillRecord {
   int client = 0;
-  enum class Due : std::uint8_t { kNo, kPerhaps, kYes } due = Due::kPerhaps;
+  enum class Due : std::uint8_t { kPerhaps, kYes } due = Due::kPerhaps;
   int seen = 0;
+  // Given up by a DISCONNECT in this life of the broker, which reads it unless it is killed; -1: not so.
+  int given_up_in_life = -1;
 };
 
 struct History {

@@ -14,6 +14,7 @@ namespace {
 struct Options {
   std::uint64_t first = 1, count = 10'000;
   unsigned threads = std::max(1U, std::thread::hardware_concurrency());
+  std::uint64_t violations = 5;
   bool trace = false;
 };
 
@@ -37,7 +38,7 @@ class Runner {
     petrel::Log loud(stderr, petrel::LogLevel::kDebug);
     for (;;) {
       const std::uint64_t at = next_.fetch_add(1);
-      if (at >= options_.count || violations_ >= 5) break;
+      if (at >= options_.count || violations_ >= options_.violations) break;
       const std::uint64_t seed = options_.first + at;
       try {
         petrel::sim::World world(seed, options_.trace, options_.trace ? loud : quiet);
@@ -59,19 +60,29 @@ class Runner {
   std::mutex mutex_;
 };
 
-}  // namespace
-
-int main(int argc, char** argv) {
+int run(int argc, char** argv) {
   CLI::App app("Simulation of petrel: real shards, scripted clients, seeded faults");
   Options options;
   std::uint64_t seed = 0;
   app.add_option("--first", options.first, "First seed")->capture_default_str();
   app.add_option("--seeds", options.count, "Number of seeds")->capture_default_str();
   app.add_option("--threads", options.threads, "Threads")->capture_default_str()->check(CLI::Range(1, 256));
+  app.add_option("--violations", options.violations, "Stop after so many violations")->capture_default_str();
   app.add_option("--seed", seed, "Only this seed");
   app.add_flag("--trace", options.trace, "Tell what happens (one seed)");
   CLI11_PARSE(app, argc, argv);
   if (seed != 0) options.first = seed, options.count = 1;
   if (options.count == 1) options.threads = 1;
   return Runner(options).run();
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return run(argc, argv);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "petrel_sim: %s\n", error.what());
+    return 2;
+  }
 }

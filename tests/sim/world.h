@@ -32,6 +32,7 @@ class World final : public Surroundings {
   History& history() override { return history_; }
   int restarts() const override { return restarts_; }
   bool refusals_expected() const override { return refusals_expected_; }
+  bool store_was_in_trouble() const override { return store_was_in_trouble_; }
   void trace(const std::string& line) override;
 
  private:
@@ -60,7 +61,10 @@ class World final : public Surroundings {
   Step step_ = 0;
   int restarts_ = 0;
   int links_ = 0;
+  bool may_have_trouble_ = false;
   bool refusals_expected_ = false;
+  bool store_was_in_trouble_ = false;
+  bool strangers_may_stay_ = false;
   History history_;
   storage::MemoryStore durable_{{.survives_reopen = true}};
   std::unique_ptr<SimStore> store_;

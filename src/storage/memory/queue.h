@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/memory_ledger.h"
 #include "storage/store.h"
 
 namespace petrel::storage {
@@ -33,6 +34,7 @@ class MemoryQueue {
     last_of_lane_[lane] = std::max(last_of_lane_[lane], slot.id);
     entries_.insert(place, std::move(slot));
     ++live_;
+    share_.set(entries_.size() * sizeof(Slot));
   }
 
   // Unknown ids are fine. The slot stays, empty, until those before it have left or most are empty.
@@ -45,6 +47,7 @@ class MemoryQueue {
     while (!entries_.empty() && !entries_.front().message) entries_.pop_front();
     if (entries_.size() > kFewSlots && live_ < entries_.size() / 2)
       std::erase_if(entries_, [](const Slot& slot) { return !slot.message; });
+    share_.set(entries_.size() * sizeof(Slot));
   }
 
   void read(const QueuePosition& position, std::size_t limit, std::size_t limit_bytes, QueuePage& page) const {
@@ -107,6 +110,7 @@ class MemoryQueue {
   std::deque<Slot> entries_;
   std::vector<MessageId> last_of_lane_;  // largest id of each lane that was ever here
   std::size_t live_ = 0;
+  LedgerShare<MemoryLedger::Use::kQueues> share_;
 };
 
 }  // namespace petrel::storage

@@ -8,8 +8,7 @@ import socket
 import subprocess
 import time
 
-HERE = pathlib.Path(__file__).resolve().parent
-ROOT = HERE.parent.parent
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 DEADLINE_S = 20.0
 
 # What a healthy broker never writes: reports of the sanitizers and the last words of a dying process.

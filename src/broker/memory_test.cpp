@@ -1,0 +1,188 @@
+// What happens when limits.max_memory_bytes is reached.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "base/memory_ledger.h"
+#include "broker/test_support.h"
+
+namespace petrel::broker::test {
+namespace {
+
+using enum wire::ReasonCode;
+using testing::HasSubstr;
+using wire::ProtocolVersion;
+using wire::Qos;
+
+constexpr std::size_t kRoom = 200'000;
+constexpr TimeMs kMoment = 20;  // until shards have looked at the sum
+
+Settings settings() {
+  Settings made;
+  made.max_memory_bytes = MemoryLedger::total_bytes() + kRoom;
+  made.max_inflight_messages = 5;
+  return made;
+}
+
+std::string body() { return std::string(10'000, 'x'); }
+
+// A broker whose memory is used up by what waits for an absent client.
+struct FullBroker {
+  explicit FullBroker(std::uint32_t shards = 1) : broker(settings(), shards), writer(broker.open()) {
+    TestClient& hoarder = broker.open();
+    EXPECT_EQ(hoarder.connect("hoarder", false, 3600), kSuccess);
+    EXPECT_EQ(hoarder.subscribe("hoard"), kGrantedQos1);
+    hoarder.disconnect();
+    EXPECT_EQ(writer.connect("writer"), kSuccess);
+    for (int i = 0; i < 100; ++i) {
+      broker.pass(kMoment);
+      if (writer.publish("hoard", body()) == kQuotaExceeded) return;
+      ++hoarded;
+    }
+    ADD_FAILURE() << "memory has no bound";
+  }
+  // The absent client returns and takes what waits.
+  std::string drain(std::string_view client_id = "hoarder") {
+    TestClient& back = broker.open();
+    EXPECT_EQ(back.connect(client_id, false, 3600), kSuccess);
+    int heard = 0;
+    for (; back.messages_waiting() > 0; ++heard) back.acknowledge(back.message());
+    broker.pass(kMoment);
+    return std::to_string(heard);
+  }
+
+  TestBroker broker;
+  TestClient& writer;
+  int hoarded = 0;
+};
+
+TEST(Memory, WhatWouldWaitIsRefusedAndNothingAcknowledgedIsLost) {
+  FullBroker full;
+  EXPECT_GE(full.hoarded, 15);
+  EXPECT_LE(full.hoarded, 20);
+  EXPECT_EQ(full.writer.publish("hoard", "x", Qos::k2), kQuotaExceeded);
+  EXPECT_EQ(full.writer.publish("other", body(), Qos::k1, true), kQuotaExceeded) << "retained";
+  EXPECT_EQ(full.writer.publish("other", body()), kNoMatchingSubscribers) << "takes no memory";
+  EXPECT_GE(full.broker.times_reached(Limit::kMemoryBytes), 3U);
+  EXPECT_THAT(full.broker.log(), HasSubstr("limits.max_memory_bytes is reached"));
+  EXPECT_EQ(full.drain(), std::to_string(full.hoarded));
+  EXPECT_THAT(full.broker.log(), HasSubstr("memory is free again"));
+  EXPECT_EQ(full.writer.publish("hoard", body()), kSuccess);
+}
+
+TEST(Memory, HoldsForAllShards) {
+  FullBroker full(3);
+  EXPECT_EQ(full.drain(), std::to_string(full.hoarded));
+  EXPECT_EQ(full.writer.publish("hoard", body()), kSuccess);
+}
+
+TEST(Memory, ReadersThatKeepUpAreServed) {
+  FullBroker full;
+  TestClient& reader = full.writer;
+  EXPECT_EQ(reader.subscribe("live"), kGrantedQos1);
+  for (int i = 0; i < 20; ++i) {
+    EXPECT_EQ(full.writer.publish("live", body()), kSuccess);
+    reader.acknowledge(reader.message());
+    full.broker.pass(kMoment);
+  }
+  // A window that is full is not.
+  for (int i = 0; i < 5; ++i) EXPECT_EQ(full.writer.publish("live", "x"), kSuccess);
+  EXPECT_EQ(full.writer.publish("live", "x"), kQuotaExceeded);
+}
+
+TEST(Memory, NewClientsAreRefusedAndKnownOnesAreNot) {
+  FullBroker full;
+  TestClient& stranger = full.broker.open();
+  EXPECT_EQ(stranger.connect("stranger"), kQuotaExceeded);
+  EXPECT_TRUE(stranger.closed);
+  EXPECT_EQ(full.broker.open(ProtocolVersion::kV311).connect("stranger"), static_cast<wire::ReasonCode>(3));
+  EXPECT_EQ(full.broker.open().connect("writer"), kSuccess);
+  EXPECT_EQ(full.drain(), std::to_string(full.hoarded));
+  EXPECT_EQ(full.broker.open().connect("stranger"), kSuccess);
+}
+
+TEST(Memory, QosZeroToSlowReadersIsDropped) {
+  FullBroker full;
+  TestClient& slow = full.writer;
+  EXPECT_EQ(slow.subscribe("t", Qos::k0), kSuccess);
+  TestClient& again = full.broker.open();
+  EXPECT_EQ(again.connect("hoarder", false, 3600), kSuccess);
+  ASSERT_GT(again.messages_waiting(), 0U);  // not acknowledged: memory stays used up
+  slow.reads = false;
+  const std::uint64_t before = full.broker.times_reached(Limit::kMemoryBytes);
+  for (int i = 0; i < 10; ++i) again.publish("t", body(), Qos::k0);
+  // 16 KiB of output are allowed, not limits.max_output_bytes: references to two messages.
+  EXPECT_EQ(full.broker.times_reached(Limit::kMemoryBytes), before + 8);
+  EXPECT_EQ(full.broker.shard().counters().dropped_slow_consumer.value(), 8U);
+}
+
+TEST(Memory, LargePacketsAreNotWaitedFor) {
+  FullBroker full;
+  full.writer.send_bytes({"\x30\xff\xff\x7f\x00", 5});
+  EXPECT_TRUE(full.writer.closed);
+  EXPECT_EQ(full.writer.disconnect_reason(), kQuotaExceeded);
+}
+
+// MQTT 3.1.1 knows no refusal of a PUBLISH: its sender is not read until there is memory again.
+TEST(Memory, OldPublishersAreNotReadUntilMemoryIsFree) {
+  FullBroker full;
+  TestClient& old = full.broker.open(ProtocolVersion::kV311);
+  EXPECT_EQ(full.drain(), std::to_string(full.hoarded));
+  EXPECT_EQ(old.connect("old"), kSuccess);
+  full.broker.open().connect("hoarder", false, 3600);
+  TestClient& hoarder = full.broker.open();
+  EXPECT_EQ(hoarder.connect("hoarder", false, 3600), kSuccess);
+  hoarder.disconnect();
+  while (full.writer.publish("hoard", body()) == kSuccess) full.broker.pass(kMoment);
+  EXPECT_EQ(old.publish("other", "x"), kSuccess) << "takes no memory";
+  EXPECT_EQ(old.publish("hoard", "waits"), std::nullopt);
+  EXPECT_TRUE(old.is_paused);
+  EXPECT_FALSE(old.closed);
+  EXPECT_THAT(full.broker.log(), HasSubstr("publisher is not read"));
+  TestClient& back = full.broker.open();
+  EXPECT_EQ(back.connect("hoarder", false, 3600), kSuccess);
+  std::string last;
+  while (back.messages_waiting() > 0) {
+    const ReceivedMessage message = back.message();
+    last = message.payload;
+    back.acknowledge(message);
+    full.broker.pass(kMoment);
+  }
+  EXPECT_EQ(last, "waits");
+  EXPECT_TRUE(old.take(wire::PacketType::kPuback).has_value());
+  EXPECT_FALSE(old.is_paused);
+}
+
+TEST(Memory, AnOldPublisherThatWaitsTooLongIsEnded) {
+  FullBroker full;
+  TestClient& old = full.broker.open(ProtocolVersion::kV311);
+  full.drain();
+  wire::Connect packet;
+  packet.client_id = "old";
+  packet.keep_alive_s = 2;
+  EXPECT_EQ(old.connect(packet), kSuccess);
+  while (full.writer.publish("hoard", body()) == kSuccess) {
+    // The hoarder came back above and acknowledges nothing any more.
+    full.broker.pass(kMoment);
+  }
+  EXPECT_EQ(old.publish("hoard", "waits"), std::nullopt);
+  full.broker.pass(10'000);
+  EXPECT_FALSE(old.closed) << "its keep alive cannot be told while it is not read";
+  full.broker.pass(full.broker.shared().settings.write_timeout_ms);
+  EXPECT_TRUE(old.closed);
+  EXPECT_THAT(full.broker.log(), HasSubstr("nothing was taken from this publisher"));
+}
+
+TEST(Memory, APublisherThatLeavesWhileItWaitsIsForgotten) {
+  FullBroker full;
+  TestClient& old = full.broker.open(ProtocolVersion::kV311);
+  full.drain();
+  EXPECT_EQ(old.connect("old"), kSuccess);
+  while (full.writer.publish("hoard", body()) == kSuccess) full.broker.pass(kMoment);
+  EXPECT_EQ(old.publish("hoard", "waits"), std::nullopt);
+  old.cut();
+  full.broker.pass(full.broker.shared().settings.write_timeout_ms + 1000);
+  EXPECT_EQ(full.broker.shared().clients.load(), 2U);
+}
+
+}  // namespace
+}  // namespace petrel::broker::test

@@ -1,0 +1,81 @@
+"""CONNECT packets that no server may accept. The notation is that of registry.parse()."""
+
+from registry import Row
+
+ROWS = [
+    # The fixed header and the connect flags.
+    Row("fixed-header-flags", "11 LL HEAD 02 003c P 0001 'a'", v5="MQTT-2.1.3-1", v311="MQTT-2.2.2-1 MQTT-2.2.2-2"),
+    Row("reserved-connect-flag", "10 LL HEAD 03 003c P 0001 'a'", v5="MQTT-3.1.2-3", v311="MQTT-3.1.2-3 MQTT-3.2.2-6"),
+    Row("will-qos-3", "10 LL HEAD 1e 003c P 0001 'a' P 0001 't' 0001 'm'", v5="MQTT-3.1.2-12", v311="MQTT-3.1.2-14"),
+    Row("will-qos-without-will", "10 LL HEAD 0a 003c P 0001 'a'", v5="MQTT-3.1.2-11", v311="MQTT-3.1.2-11 MQTT-3.1.2-13"),
+    Row("will-retain-without-will", "10 LL HEAD 22 003c P 0001 'a'", v5="MQTT-3.1.2-13", v311="MQTT-3.1.2-11 MQTT-3.1.2-15"),
+    Row("will-fields-without-flag", "10 LL HEAD 02 003c P 0001 'a' P 0001 't' 0001 'm'", v5="MQTT-3.1.4-1", v311="MQTT-3.1.2-11"),
+    Row("will-flag-without-fields", "10 LL HEAD 06 003c P 0001 'a'", v5="MQTT-3.1.2-9", v311="MQTT-3.1.2-9"),
+    Row("will-flag-without-payload", "10 LL HEAD 06 003c P 0001 'a' P 0001 't'", v5="MQTT-3.1.2-9", v311="MQTT-3.1.2-9"),
+    Row("user-name-flag-without-user-name", "10 LL HEAD 82 003c P 0001 'a'", v5="MQTT-3.1.2-17", v311="MQTT-3.1.2-19"),
+    Row("user-name-without-flag", "10 LL HEAD 02 003c P 0001 'a' 0001 'u'", v5="MQTT-3.1.2-16", v311="MQTT-3.1.2-18"),
+    Row("password-flag-without-password", "10 LL HEAD c2 003c P 0001 'a' 0001 'u'", v5="MQTT-3.1.2-19", v311="MQTT-3.1.2-21"),
+    Row("password-without-flag", "10 LL HEAD 82 003c P 0001 'a' 0001 'u' 0001 'p'", v5="MQTT-3.1.2-18", v311="MQTT-3.1.2-20"),
+    Row("password-without-user-name", "10 LL HEAD 42 003c P 0001 'a' 0001 'p'", v311="MQTT-3.1.2-22"),
+    # The payload.
+    Row("no-client-id", "10 LL HEAD 02 003c P", v5="MQTT-3.1.3-3", v311="MQTT-3.1.3-3", v31=None),
+    Row(
+        "client-id-not-utf8", "10 LL HEAD 02 003c P 0002 c328",
+        v5="MQTT-1.5.4-1 MQTT-3.1.3-4", v311="MQTT-1.5.3-1 MQTT-3.1.3-4", also=(0x85,),
+    ),
+    Row(
+        "client-id-overlong-utf8", "10 LL HEAD 02 003c P 0002 c0af",
+        v5="MQTT-1.5.4-1 MQTT-3.1.3-4", v311="MQTT-1.5.3-1 MQTT-3.1.3-4", also=(0x85,),
+    ),
+    Row("client-id-surrogate", "10 LL HEAD 02 003c P 0003 eda080", v5="MQTT-1.5.4-1", v311="MQTT-1.5.3-1", also=(0x85,)),
+    Row("client-id-beyond-unicode", "10 LL HEAD 02 003c P 0004 f4908080", v5="MQTT-1.5.4-1", v311="MQTT-1.5.3-1", also=(0x85,)),
+    Row("client-id-null", "10 LL HEAD 02 003c P 0003 'a' 00 'b'", v5="MQTT-1.5.4-2", v311="MQTT-1.5.3-2", also=(0x85,)),
+    Row("client-id-longer-than-packet", "10 LL HEAD 02 003c P 0005 'a'", v5="MQTT-3.1.4-1", v311="MQTT-3.1.4-1", v31=None),
+    Row("will-topic-not-utf8", "10 LL HEAD 06 003c P 0001 'a' P 0001 ff 0001 'm'", v5="MQTT-3.1.3-11", v311="MQTT-3.1.3-10", also=(0x90,)),
+    Row(
+        "will-topic-null", "10 LL HEAD 06 003c P 0001 'a' P 0001 00 0001 'm'",
+        v5="MQTT-1.5.4-2 MQTT-4.7.3-2", v311="MQTT-1.5.3-2 MQTT-4.7.3-2", also=(0x90,),
+    ),
+    Row("will-topic-empty", "10 LL HEAD 06 003c P 0001 'a' P 0000 0001 'm'", v5="MQTT-4.7.3-1", v311="MQTT-4.7.3-1", also=(0x90,)),
+    Row("will-topic-wildcard", "10 LL HEAD 06 003c P 0001 'a' P 0003 't/#' 0001 'm'", v5="MQTT-4.7.0-1", v311="MQTT-4.7.1-1", also=(0x90,)),
+    Row("user-name-not-utf8", "10 LL HEAD 82 003c P 0001 'a' 0001 ff", v5="MQTT-3.1.3-12", v311="MQTT-3.1.3-11", also=(0x86,)),
+    Row("user-name-null", "10 LL HEAD 82 003c P 0001 'a' 0001 00", v5="MQTT-1.5.4-2", v311="MQTT-1.5.3-2", also=(0x86,)),
+    Row("fields-in-wrong-order", "10 LL HEAD 86 003c P 0001 'a' 0001 'u' P 0001 't' 0001 'm' 'm'", v5="MQTT-3.1.3-1", v311="MQTT-3.1.3-1"),
+    Row("ends-within-keep-alive", "10 LL HEAD 02 00", v5="MQTT-3.1.4-1", v311="MQTT-3.1.4-1", v31=None),
+    Row("empty", "10 00", v5="MQTT-3.1.4-1", v311="MQTT-3.1.4-1", v31=None),
+    # The properties of 5.0.
+    Row("no-property-length", "10 LL HEAD 02 003c", v5="MQTT-2.2.2-1"),
+    Row("property-length-beyond-packet", "10 LL HEAD 02 003c 7f 0001 'a'", v5="MQTT-3.1.4-1 MQTT-4.13.1-1"),
+    Row("property-length-not-minimal", "10 LL HEAD 02 003c 8000 0001 'a'", v5="MQTT-1.5.5-1"),
+    Row("property-length-of-five-bytes", "10 LL HEAD 02 003c 8080808000 0001 'a'", v5="MQTT-1.5.5-1"),
+    Row("unknown-property", "10 LL HEAD 02 003c 02 7f00 0001 'a'", v5="MQTT-3.1.4-1 MQTT-4.13.1-1"),
+    Row("property-of-publish", "10 LL HEAD 02 003c 03 230001 0001 'a'", v5="MQTT-3.1.4-1 MQTT-4.13.1-1"),
+    Row("property-of-connack", "10 LL HEAD 02 003c 02 2401 0001 'a'", v5="MQTT-3.1.4-1 MQTT-4.13.1-1"),
+    Row("property-cut-short", "10 LL HEAD 02 003c 03 110000 0001 'a'", v5="MQTT-3.1.4-1 MQTT-4.13.1-1"),
+    Row("session-expiry-twice", "10 LL HEAD 02 003c 0a 1100000001 1100000001 0001 'a'", v5="MQTT-4.13.1-1", code=0x82),
+    Row("receive-maximum-0", "10 LL HEAD 02 003c 03 210000 0001 'a'", v5="MQTT-4.13.1-1", code=0x82),
+    Row("receive-maximum-twice", "10 LL HEAD 02 003c 06 210001 210001 0001 'a'", v5="MQTT-4.13.1-1", code=0x82),
+    Row("maximum-packet-size-0", "10 LL HEAD 02 003c 05 2700000000 0001 'a'", v5="MQTT-4.13.1-1", code=0x82),
+    Row("maximum-packet-size-twice", "10 LL HEAD 02 003c 0a 2700001000 2700001000 0001 'a'", v5="MQTT-4.13.1-1", code=0x82),
+    Row("topic-alias-maximum-twice", "10 LL HEAD 02 003c 06 220001 220001 0001 'a'", v5="MQTT-4.13.1-1", code=0x82),
+    Row("request-response-information-2", "10 LL HEAD 02 003c 02 1902 0001 'a'", v5="MQTT-4.13.1-1", code=0x82),
+    Row("request-problem-information-2", "10 LL HEAD 02 003c 02 1702 0001 'a'", v5="MQTT-4.13.1-1", code=0x82),
+    Row("request-problem-information-twice", "10 LL HEAD 02 003c 04 1701 1701 0001 'a'", v5="MQTT-4.13.1-1", code=0x82),
+    Row("authentication-data-without-method", "10 LL HEAD 02 003c 04 160001 'x' 0001 'a'", v5="MQTT-4.13.1-1", code=0x82),
+    Row(
+        "authentication-method-twice", "10 LL HEAD 02 003c 08 150001 'x' 150001 'x' 0001 'a'",
+        v5="MQTT-4.13.1-1", code=0x82, also=(0x8C, 0x87),
+    ),
+    Row("user-property-not-utf8", "10 LL HEAD 02 003c 07 26 0001 'k' 0001 ff 0001 'a'", v5="MQTT-1.5.7-1"),
+    Row("user-property-key-null", "10 LL HEAD 02 003c 07 26 0001 00 0001 'v' 0001 'a'", v5="MQTT-1.5.7-1"),
+    # The will properties of 5.0.
+    Row("will-delay-twice", "10 LL HEAD 06 003c P 0001 'a' 0a 1800000001 1800000001 0001 't' 0001 'm'", v5="MQTT-4.13.1-1", code=0x82),
+    Row("will-payload-format-2", "10 LL HEAD 06 003c P 0001 'a' 02 0102 0001 't' 0001 'm'", v5="MQTT-4.13.1-1", also=(0x99,)),
+    Row("will-topic-alias", "10 LL HEAD 06 003c P 0001 'a' 03 230001 0001 't' 0001 'm'", v5="MQTT-4.13.1-1"),
+    Row(
+        "will-response-topic-wildcard", "10 LL HEAD 06 003c P 0001 'a' 06 08 0003 'r/#' 0001 't' 0001 'm'",
+        v5="MQTT-3.3.2-14", also=(0x90,),
+    ),
+    Row("will-content-type-not-utf8", "10 LL HEAD 06 003c P 0001 'a' 04 03 0001 ff 0001 't' 0001 'm'", v5="MQTT-3.3.2-19"),
+    Row("will-properties-beyond-packet", "10 LL HEAD 06 003c P 0001 'a' 7f 0001 't' 0001 'm'", v5="MQTT-4.13.1-1"),
+]

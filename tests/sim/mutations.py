@@ -1,0 +1,119 @@
+#!/usr/bin/env python3
+"""Proves that the simulation sees: breaks one rule of the broker at a time and demands that the simulation notices.
+
+Each mutation is an edit of one source file. The file is compiled beside the others of build/release and linked with
+them; the sources stay as they are. Exits 1 if a mutation survives, or if its text is no longer found (then renew it)."""
+import concurrent.futures
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+BUILD = ROOT / 'build' / 'release'
+SEEDS = 20_000
+
+# Rule that is broken, file, text, what stands there instead.
+MUTATIONS = [
+    ('acknowledges before the store has it', 'broker/commit.cpp',
+     'waiting_.push_back({batch_.number, std::move(held_)});',
+     'waiting_.push_back({batch_.number, {}}); release_held(held_);'),
+    ('sends again without DUP', 'broker/routing.cpp', '.dup = true,', '.dup = false,'),
+    ('forgets PUBREL', 'broker/acknowledge.cpp',
+     'if (done->send_pubrel) {\n    hold_ack(session, PacketType::kPubrel, ack.packet_id);\n  } else {',
+     'if (!done->send_pubrel) {'),
+    ('does not send PUBREL again', 'broker/routing.cpp',
+     'hold_ack(session, wire::PacketType::kPubrel, again->packet_id);', ''),
+    ('does not store the packet identifier of a QoS 2 PUBLISH', 'broker/publish.cpp',
+     'change(storage::PutIncoming{session.stored, publish.packet_id});', ''),
+    ('delivers a QoS 2 PUBLISH each time it comes', 'broker/publish.cpp',
+     'if (taken == Taken::kDuplicate) {', 'if (taken == Taken::kDuplicate && connection.keep_alive_s == 7) {'),
+    ('does not store what is queued', 'broker/routing.cpp',
+     'change(storage::Enqueue{stored, std::move(queued)});\n  }\n  return id;', '}\n  return id;'),
+    ('sends a QoS 2 PUBLISH before its packet identifier is stored', 'broker/routing.cpp',
+     'if (qos == Qos::k2 && session.stored != 0) {', 'if (qos == Qos::k2 && session.stored != 0 && !how.dup && false) {'),
+    ('keeps a message queued after PUBREC', 'broker/acknowledge.cpp',
+     'change(storage::Acknowledge{session.stored, done->finished->id});\n    if (done->send_pubrel)',
+     'if (done->send_pubrel)'),
+    ('publishes the will after a polite DISCONNECT', 'broker/disconnect.cpp',
+     'leave(connection, decoded->reason != Reason::kSuccess);', 'leave(connection, true);'),
+    ('publishes no will', 'broker/timers.cpp', 'publish_will(session);', 'session.will.reset();'),
+    ('does not store that a will was published', 'broker/disconnect.cpp',
+     'if (session.stored != 0) change(storage::EraseWill{session.stored});\n  const storage::WillRecord& record',
+     'const storage::WillRecord& record'),
+    ('does not store retained messages', 'broker/publish.cpp', 'change(storage::PutRetained{publish.message()});', ''),
+    ('sends the newest of a queue first', 'broker/routing.cpp',
+     'session::Delivery delivery = out.queue.pop_front();',
+     'std::swap(out.queue.front(), out.queue.back()); session::Delivery delivery = out.queue.pop_front();'),
+    ('takes a message both from the stored queue and from mail', 'broker/routing.cpp',
+     'if (delivery.id != 0 && out.position.passed(delivery.id)) return;', ''),
+    ('ignores the Receive Maximum', 'broker/connect.cpp',
+     'session.receive_maximum = std::min(connect.receive_maximum.value_or(65535), settings_.max_inflight_messages);',
+     'session.receive_maximum = settings_.max_inflight_messages;'),
+    ('denies that the session is there', 'broker/connect.cpp', 'present = session != nullptr;', 'present = false;'),
+    ('hands nothing on when a member of a group leaves', 'broker/routing.cpp',
+     'if (!delivery.group || delivery.message.get() == nullptr || delivery.message->expired(now_)) return;', 'return;'),
+    ('never frees a packet identifier', 'session/outgoing.cpp', 'entry.state = State::kDone;\n  --unacknowledged_;',
+     'entry.state = State::kDone;'),
+    ('forgets the store when a subscription is removed', 'broker/subscribe.cpp',
+     'if (session.stored != 0) change(storage::EraseSubscription{session.stored, std::string(filter)});', ''),
+    ('keeps the session after a clean start', 'broker/connect.cpp', 'if (session != nullptr && connect.clean_start) {',
+     'if (false) {'),
+    ('acknowledges in reverse', 'broker/commit.cpp', 'for (Held& one : held) release_one(one);',
+     'for (std::size_t i = held.size(); i > 0; --i) release_one(held[i - 1]);'),
+]
+
+
+def compile_command(name):
+    for entry in json.loads((BUILD / 'compile_commands.json').read_text()):
+        if entry['file'] == str(ROOT / 'src' / name):
+            return entry['command']
+    sys.exit(f'{name} is not part of build/release: run ./check release first')
+
+
+def link_command():
+    listing = subprocess.run(['ninja', '-C', str(BUILD), '-t', 'commands', 'petrel_sim'], capture_output=True, text=True, check=True)
+    return listing.stdout.strip().splitlines()[-1]
+
+
+def survives(mutation, directory, number):
+    rule, name, text, instead = mutation
+    source = (ROOT / 'src' / name).read_text()
+    if source.count(text) != 1:
+        return f'"{rule}": its text is {source.count(text)} times in {name}'
+    # A directory of that name, so that a second run finds the object in the compiler's cache.
+    place = pathlib.Path(directory) / str(number)
+    place.mkdir(parents=True, exist_ok=True)
+    (place / 'mutant.cpp').write_text(source.replace(text, instead))
+    command = compile_command(name).replace(str(ROOT / 'src' / name), str(place / 'mutant.cpp'))
+    words = command.split()
+    words[words.index('-o') + 1] = str(place / 'mutant.o')
+    words = [w for w in words if w != '-Werror'] + ['-w']
+    subprocess.run(words, cwd=BUILD, check=True)
+    link = link_command().replace('-o petrel_sim', f'{place}/mutant.o -o {place}/mutant')
+    subprocess.run(link, shell=True, cwd=BUILD, check=True)
+    try:
+        run = subprocess.run([place / 'mutant', '--seeds', str(SEEDS), '--threads', '1', '--violations', '1'],
+                             capture_output=True, text=True, timeout=300, check=False)
+    except subprocess.TimeoutExpired:
+        return f'"{rule}": no end within five minutes'
+    if run.returncode == 0:
+        return f'"{rule}" survives {SEEDS} seeds'
+    what = run.stdout.strip().splitlines()
+    print(f'caught: {rule}: {what[0] if what else "the process ended with " + str(run.returncode)}', flush=True)
+    return None
+
+
+def main():
+    with tempfile.TemporaryDirectory() as directory, concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        found = [f for f in pool.map(lambda p: survives(p[1], directory, p[0]), enumerate(MUTATIONS)) if f]
+    for line in found:
+        print(line)
+    print(f'{len(MUTATIONS) - len(found)} of {len(MUTATIONS)} mutations are caught')
+    return 1 if found else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
