@@ -273,7 +273,7 @@ class TlsClient {
 class TlsLink {
  public:
   TlsLink(std::shared_ptr<const TlsContext> context, const TlsClient::Options& options,
-          HandshakeLimit::Place place = {})
+          PlaceLimit::Place place = {})
       : client(options) {
     int ends[2];
     EXPECT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends), 0);

@@ -115,7 +115,7 @@ struct TlsTransport::Bio {
   }
 };
 
-TlsTransport::TlsTransport(int fd, std::shared_ptr<const TlsContext> context, HandshakeLimit::Place place)
+TlsTransport::TlsTransport(int fd, std::shared_ptr<const TlsContext> context, PlaceLimit::Place place)
     : fd_(fd), context_(std::move(context)), ssl_(context_->new_connection()), place_(std::move(place)) {
   BIO* const bio = ssl_ == nullptr ? nullptr : BIO_new(Bio::method());
   if (bio == nullptr) {

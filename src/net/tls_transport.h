@@ -10,7 +10,7 @@
 #include <memory>
 #include <string>
 
-#include "net/handshake_limit.h"
+#include "net/place_limit.h"
 #include "net/tls_context.h"
 #include "net/transport.h"
 
@@ -19,7 +19,7 @@ namespace petrel::net {
 class TlsTransport final : public Transport {
  public:
   // Takes the descriptor. The place among the handshakes is given back when the handshake is over.
-  TlsTransport(int fd, std::shared_ptr<const TlsContext> context, HandshakeLimit::Place place = {});
+  TlsTransport(int fd, std::shared_ptr<const TlsContext> context, PlaceLimit::Place place = {});
   ~TlsTransport() override;
   TlsTransport(const TlsTransport&) = delete;
   TlsTransport& operator=(const TlsTransport&) = delete;
@@ -57,7 +57,7 @@ class TlsTransport final : public Transport {
   std::uint32_t taken_bytes_ = 0;  // off the socket in this call
   std::shared_ptr<const TlsContext> context_;
   SSL* ssl_;
-  HandshakeLimit::Place place_;
+  PlaceLimit::Place place_;
   std::string outgoing_;      // sealed and not sent
   unsigned long reason_ = 0;  // OpenSSL's, with kFailed
   State state_ = State::kOpen;

@@ -201,20 +201,20 @@ TEST_P(TlsTransportTest, RefusesAChangedRecord) {
 }
 
 TEST_P(TlsTransportTest, GivesItsPlaceBackAfterTheHandshake) {
-  HandshakeLimit limit(2);
+  PlaceLimit limit(2);
   TlsLink first(context(), options_, limit.enter());
   {
     TlsLink second(context(), options_, limit.enter());
     EXPECT_FALSE(limit.enter()) << "both are taken";
-    EXPECT_EQ(limit.under_way(), 2U);
+    EXPECT_EQ(limit.taken(), 2U);
   }
-  EXPECT_EQ(limit.under_way(), 1U);
+  EXPECT_EQ(limit.taken(), 1U);
   ASSERT_TRUE(first.shake_hands());
-  EXPECT_EQ(limit.under_way(), 0U);
+  EXPECT_EQ(limit.taken(), 0U);
   TlsLink third(context(), options_, limit.enter());
   EXPECT_EQ(send(third.far.get(), "garbage", 7, 0), 7);
   EXPECT_EQ(third.read().status, IoStatus::kError);
-  EXPECT_EQ(limit.under_way(), 0U);
+  EXPECT_EQ(limit.taken(), 0U);
 }
 
 TEST_P(TlsTransportTest, MovesBetweenThreads) {
