@@ -182,8 +182,7 @@ TEST(Config, DefaultsAreWithinTheirRanges) {
 // Log lines, counters and docs/limits.md name limits by their keys.
 TEST(Config, EveryLimitIsAKeyAndDocumented) {
   std::ostringstream page;
-  page << std::ifstream(std::filesystem::path(__FILE__).parent_path().parent_path().parent_path() / "docs/limits.md")
-              .rdbuf();
+  page << std::ifstream(PETREL_DOCS "/limits.md").rdbuf();
   for (std::size_t i = 0; i < broker::kLimits; ++i) {
     const std::string_view name = broker::name(static_cast<broker::Limit>(i));
     EXPECT_TRUE(std::ranges::any_of(config_keys(), [&](const ConfigKey& key) {
@@ -195,7 +194,7 @@ TEST(Config, EveryLimitIsAKeyAndDocumented) {
 
 // After a change of the table: PETREL_WRITE_DOCS=1 server_test --gtest_filter=Config.DocumentationIsCurrent
 TEST(Config, DocumentationIsCurrent) {
-  const auto path = std::filesystem::path(__FILE__).parent_path().parent_path().parent_path() / "docs/configuration.md";
+  const auto path = std::filesystem::path(PETREL_DOCS "/configuration.md");
   if (std::getenv("PETREL_WRITE_DOCS") != nullptr) std::ofstream(path) << configuration_markdown();
   std::ostringstream text;
   text << std::ifstream(path).rdbuf();

@@ -4,8 +4,8 @@ import collections
 import struct
 
 # The tests know these names by this module.
-from packet_socket import CONNACK, CONNECT, DISCONNECT, PINGREQ, PINGRESP, PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, SUBACK, SUBSCRIBE
-from packet_socket import V5, V31, V311, PacketSocket, packet, string, variable_length
+from packet_socket import CONNACK, CONNECT, DISCONNECT, PINGREQ, PINGRESP, PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, SUBACK, SUBSCRIBE, UNSUBACK
+from packet_socket import UNSUBSCRIBE, V5, V31, V311, PacketSocket, packet, string, variable_length
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
