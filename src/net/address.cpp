@@ -62,7 +62,7 @@ struct NamedScheme {
   std::string_view prefix;
 };
 constexpr NamedScheme kSchemes[] = {
-    {Scheme::kTcp, "tcp://"}, {Scheme::kTls, "tls://"},   {Scheme::kWs, "ws://"},     {Scheme::kWss, "wss://"},
+    {Scheme::kTcp, "tcp://"},   {Scheme::kTls, "tls://"},     {Scheme::kWs, "ws://"},     {Scheme::kWss, "wss://"},
     {Scheme::kHttp, "http://"}, {Scheme::kHttps, "https://"}, {Scheme::kUnix, "unix://"},
 };
 

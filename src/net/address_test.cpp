@@ -37,7 +37,8 @@ TEST(Address, SaysWhatIsWrongAndWhatToWrite) {
         Case{"tcp://127.0.0.1:65536", "not a number"}, Case{"tcp://127.0.0.1:18x", "not a number"},
         Case{"tcp://127.0.0.1:-1", "not a number"}, Case{"tcp://::1:1883", "stands in brackets"},
         Case{"tcp://:1883", "the host is missing"}, Case{"tcp://[]:1883", "the host is missing"},
-        Case{"tcp://256.1.1.1.1:1883", "host \"256.1.1.1.1\""}, Case{"ws://127.0.0.1:80/mqtt", "a path does not belong"},
+        Case{"tcp://256.1.1.1.1:1883", "host \"256.1.1.1.1\""},
+        Case{"ws://127.0.0.1:80/mqtt", "a path does not belong"},
         Case{"unix://petrel.sock", "does not begin with a slash"}, Case{"unix:///", "ends with one"}}) {
     const auto address = parse_endpoint(c.url);
     ASSERT_FALSE(address.has_value()) << c.url;

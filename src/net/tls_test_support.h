@@ -272,8 +272,7 @@ class TlsClient {
 // A client and the broker's transport, with a socket between them.
 class TlsLink {
  public:
-  TlsLink(std::shared_ptr<const TlsContext> context, const TlsClient::Options& options,
-          PlaceLimit::Place place = {})
+  TlsLink(std::shared_ptr<const TlsContext> context, const TlsClient::Options& options, PlaceLimit::Place place = {})
       : client(options) {
     int ends[2];
     EXPECT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends), 0);

@@ -36,6 +36,8 @@ class Transport {
   virtual IoResult write_some(std::span<const iovec> from) = 0;
   // Announces that nothing more will be written; reading goes on. What the transport still holds is sent first.
   virtual void end_writing() = 0;
+  // What end_writing() will say, where the protocol can tell: that the server goes away.
+  virtual void announce_shutdown() {}
   virtual int fd() const = 0;
 
   // Whether the transport holds bytes that the socket has not taken. While it does, write_pending() is called when the

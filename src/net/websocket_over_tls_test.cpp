@@ -34,8 +34,7 @@ class WebSocketOverTlsTest : public testing::Test {
       const iovec piece{room.data(), room.size()};
       result = transport_->read_some({&piece, 1});
       received_.append(room, 0, result.bytes);
-    } while (result.status == IoStatus::kOk ||
-             (result.status == IoStatus::kWouldBlock && transport_->has_buffered()));
+    } while (result.status == IoStatus::kOk || (result.status == IoStatus::kWouldBlock && transport_->has_buffered()));
     take();
     while (transport_->wants_write()) {
       if (transport_->write_pending().status == IoStatus::kError) break;

@@ -78,8 +78,14 @@ std::size_t total_of(std::span<const iovec> pieces) {
 
 }  // namespace
 
-WebSocketTransport::WebSocketTransport(std::unique_ptr<Transport> below, const WebSocketSettings& settings)
-    : below_(std::move(below)), settings_(settings), decoder_(settings.max_frame_bytes) {}
+WebSocketTransport::WebSocketTransport(std::unique_ptr<Transport> below, const WebSocketSettings& settings,
+                                       std::string received)
+    : below_(std::move(below)),
+      settings_(settings),
+      decoder_(settings.max_frame_bytes),
+      unread_opening_(!received.empty()) {
+  if (unread_opening_) held().received = std::move(received);
+}
 
 WebSocketTransport::Held& WebSocketTransport::held() {
   if (held_ == nullptr) held_ = std::make_unique<Held>();
@@ -103,12 +109,17 @@ IoResult WebSocketTransport::read_some(std::span<const iovec> into) {
 
 // kOk: the request has been accepted.
 IoResult WebSocketTransport::read_opening() {
+  if (std::exchange(unread_opening_, false)) return take_opening();
   std::array<char, kReadOpeningBytes> room;
   const iovec piece{room.data(), room.size()};
   const IoResult read = below_->read_some({&piece, 1});
   if (read.status != IoStatus::kOk) return read;
+  held().received.append(room.data(), read.bytes);
+  return take_opening();
+}
+
+IoResult WebSocketTransport::take_opening() {
   Held& opening = held();
-  opening.received.append(room.data(), read.bytes);
   const WebSocketHandshake::Outcome outcome = opening.handshake.take(opening.received, settings_);
   using Kind = WebSocketHandshake::Outcome::Kind;
   if (outcome.kind == Kind::kNeedMore) return {0, IoStatus::kWouldBlock, 0};
@@ -206,7 +217,8 @@ IoResult WebSocketTransport::ended() const {
 }
 
 bool WebSocketTransport::has_buffered() const {
-  return end_ != End::kOpen || (open_ && held_ != nullptr && !held_->received.empty()) || below_->has_buffered();
+  return end_ != End::kOpen || unread_opening_ || (open_ && held_ != nullptr && !held_->received.empty()) ||
+         below_->has_buffered();
 }
 
 // --- writing
@@ -284,7 +296,7 @@ IoResult WebSocketTransport::write_pending() {
 void WebSocketTransport::end_writing() {
   // In the middle of a frame that nobody will finish there is no place for a Close frame.
   if (!open_ || frame_left_ != 0) return below_->end_writing();
-  queue_close(CloseCode::kNormal, {});
+  queue_close(farewell_, {});
   (void)write_pending();
 }
 

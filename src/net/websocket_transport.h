@@ -18,11 +18,13 @@ namespace petrel::net {
 
 class WebSocketTransport final : public Transport {
  public:
-  WebSocketTransport(std::unique_ptr<Transport> below, const WebSocketSettings& settings);
+  // `received` has been read from below already: the opening request, or its beginning.
+  WebSocketTransport(std::unique_ptr<Transport> below, const WebSocketSettings& settings, std::string received = {});
 
   IoResult read_some(std::span<const iovec> into) override;
   IoResult write_some(std::span<const iovec> from) override;
   void end_writing() override;
+  void announce_shutdown() override { farewell_ = CloseCode::kGoingAway; }
   int fd() const override { return below_->fd(); }
   bool wants_write() const override;
   IoResult write_pending() override;
@@ -42,6 +44,7 @@ class WebSocketTransport final : public Transport {
   };
 
   IoResult read_opening();
+  IoResult take_opening();
   IoResult read_frames(std::span<const iovec> into);
   std::size_t take_unread(std::span<const iovec> into);
   std::size_t decode(std::span<const iovec> pieces, std::size_t bytes);
@@ -64,6 +67,8 @@ class WebSocketTransport final : public Transport {
   bool close_queued_ = false;  // our Close frame is sent, or will be
   bool end_below_ = false;     // once nothing is held, no more is written below
   bool is_v31_ = false;
+  bool unread_opening_ = false;  // the request's bytes came with the construction
+  CloseCode farewell_ = CloseCode::kNormal;
 };
 
 }  // namespace petrel::net
