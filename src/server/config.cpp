@@ -89,10 +89,12 @@ std::string configuration_markdown() {
       "src/server/config_table.cpp makes this page.\n\n"
       "## [[listener]]\n\n"
       "One such section for each address to listen on; [listeners.md](listeners.md) has examples. Without any,\n"
-      "`tcp://127.0.0.1:1883`. Keys for TLS belong to `tls`, `wss` and `https`, keys for WebSocket to `ws`, `wss`,\n"
-      "`http` and `https`; elsewhere they are mistakes.\n\n"
+      "`tcp://127.0.0.1:1883` and, if nobody else has it, `http://127.0.0.1:8080`. Keys for TLS belong to `tls`, "
+      "`wss`\n"
+      "and `https`, keys for WebSocket to `ws`, `wss`, `http` and `https`, keys for HTTP to `http` and `https`;\n"
+      "elsewhere they are mistakes.\n\n"
       "| Key | For | Value | Default | Meaning |\n|---|---|---|---|---|\n";
-  constexpr std::string_view kDoors[] = {"all", "all", "TLS", "WebSocket"};
+  constexpr std::string_view kDoors[] = {"all", "TLS", "WebSocket", "HTTP"};
   for (const ListenerKey& key : listener_keys())
     out +=
         fmt::format("| `{}` | {} | {} | {} | {} |\n", key.name, kDoors[static_cast<std::size_t>(key.doors)],

@@ -35,11 +35,15 @@ struct ListenerConfig {
   // WebSocket
   std::string path = "/mqtt";
   std::vector<std::string> origins{};
+  // HTTP
+  std::string static_folder{};
+  std::optional<bool> metrics{}, start_page{};
 };
 
 struct Config {
-  std::vector<ListenerConfig> listeners;  // none: tcp://127.0.0.1:1883
-  unsigned threads = 0;                   // shards; 0: one per core
+  std::vector<ListenerConfig>
+      listeners;         // none: tcp://127.0.0.1:1883 and, if nobody else has it, http://127.0.0.1:8080
+  unsigned threads = 0;  // shards; 0: one per core
   std::string store = "memory";
   LogLevel log_level = LogLevel::kInfo;
   LogFormat log_format = LogFormat::kHuman;

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <filesystem>
 
 #include "server/config_table.h"
 
@@ -23,8 +24,22 @@ net::TlsVersion tls_version(std::string_view text) {
 }
 
 bool belongs(const ListenerKey& key, const net::Endpoint& endpoint) {
-  if (key.doors == Doors::kTls) return endpoint.is_tls();
-  return key.doors != Doors::kWeb || endpoint.is_websocket() || endpoint.is_http();
+  switch (key.doors) {
+    case Doors::kAll:
+      return true;
+    case Doors::kTls:
+      return endpoint.is_tls();
+    case Doors::kWeb:
+      return endpoint.is_websocket() || endpoint.is_http();
+    case Doors::kHttp:
+      return endpoint.is_http();
+  }
+  return false;
+}
+
+std::string_view schemes_of(Doors doors) {
+  if (doors == Doors::kTls) return "tls, wss and https";
+  return doors == Doors::kHttp ? "http and https" : "ws, wss, http and https";
 }
 
 // Whether there are clients that prove who they are.
@@ -87,6 +102,17 @@ broker::ListenerPolicy listener_policy(const ListenerConfig& listener, const net
   return policy;
 }
 
+http::Site http_site(const ListenerConfig& listener, const net::Endpoint& endpoint) {
+  const bool is_loopback = endpoint.address.is_loopback();
+  http::Site site;
+  site.name = endpoint.to_string();
+  site.websocket_path = listener.path;
+  site.folder = listener.static_folder;
+  site.metrics = listener.metrics.value_or(is_loopback);
+  site.start_page = listener.start_page.value_or(is_loopback);
+  return site;
+}
+
 std::vector<std::string> listener_mistakes(const ListenerConfig& listener, const net::Endpoint& endpoint) {
   std::vector<std::string> mistakes;
   const auto mistake = [&](std::string_view what) {
@@ -94,8 +120,7 @@ std::vector<std::string> listener_mistakes(const ListenerConfig& listener, const
   };
   for (const ListenerKey& key : listener_keys())
     if (!belongs(key, endpoint) && !key.is_default(listener))
-      mistake(fmt::format("{} has no meaning there; it is for {}", key.name,
-                          key.doors == Doors::kTls ? "tls, wss and https" : "ws, wss, http and https"));
+      mistake(fmt::format("{} has no meaning there; it is for {}", key.name, schemes_of(key.doors)));
   if (!endpoint.address.is_loopback() && !listener.allow_anonymous && !identifies(listener))
     mistakes.push_back(
         fmt::format("listener {} can be reached from other machines and there is no authentication; if everybody who "
@@ -103,6 +128,8 @@ std::vector<std::string> listener_mistakes(const ListenerConfig& listener, const
                     listener.address));
   if (!listener.path.empty() && !listener.path.starts_with('/'))
     mistake("path does not begin with a slash; write path = \"/mqtt\"");
+  if (!listener.static_folder.empty() && !std::filesystem::is_directory(listener.static_folder))
+    mistake(fmt::format("static is no folder: {}", listener.static_folder));
   if (!endpoint.is_tls()) return mistakes;
   if (listener.certificates.empty() && listener.psk_file.empty()) {
     mistake("TLS needs a certificate; write certificate = \"FILE\" and key = \"FILE\", or psk_file = \"FILE\"");

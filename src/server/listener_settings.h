@@ -7,6 +7,7 @@
 
 #include "broker/connection.h"
 #include "broker/settings.h"
+#include "http/server.h"
 #include "net/address.h"
 #include "net/peer_identity.h"
 #include "net/tls_context.h"
@@ -21,6 +22,7 @@ net::IdentityFrom identity_from(const ListenerConfig& listener);
 // `endpoint` as it is bound: its name is for logs.
 broker::ListenerPolicy listener_policy(const ListenerConfig& listener, const net::Endpoint& endpoint,
                                        broker::SysAccess sys_access);
+http::Site http_site(const ListenerConfig& listener, const net::Endpoint& endpoint);
 
 // What is wrong between a listener's keys and with the files they name, each with what to write instead.
 std::vector<std::string> listener_mistakes(const ListenerConfig& listener, const net::Endpoint& endpoint);

@@ -55,14 +55,14 @@ constexpr ListenerKey kKeys[] = {
     text("address", Doors::kAll, &ListenerConfig::address,
          "Must be given. SCHEME://HOST:PORT with tcp, tls, ws, wss, http or https; an IPv6 address stands in brackets. "
          "Or unix:///PATH."),
-    flag("allow_anonymous", Doors::kMqtt, &ListenerConfig::allow_anonymous,
+    flag("allow_anonymous", Doors::kAll, &ListenerConfig::allow_anonymous,
          "Whether clients may connect without authentication. Unset: yes on loopback addresses and Unix sockets; "
          "other addresses must say, unless clients prove who they are by a certificate or a pre-shared key."),
     integer("max_connections", Doors::kAll, &ListenerConfig::max_connections, 0, kMaxCount,
             "Connections through this listener; further ones are closed at once. 0: unlimited."),
-    texts("versions", Doors::kMqtt, &ListenerConfig::versions,
+    texts("versions", Doors::kAll, &ListenerConfig::versions,
           "The versions of MQTT that are spoken; others get return code 1 or reason code 0x84. Empty: all.", kVersions),
-    integer("max_qos", Doors::kMqtt, &ListenerConfig::max_qos, 0, 2,
+    integer("max_qos", Doors::kAll, &ListenerConfig::max_qos, 0, 2,
             "Highest QoS. Subscriptions are granted no more, MQTT 5 clients are told in CONNACK, and who publishes "
             "above it is disconnected."),
     texts("certificate", Doors::kTls, &ListenerConfig::certificates,
@@ -102,6 +102,14 @@ constexpr ListenerKey kKeys[] = {
     texts("origins", Doors::kWeb, &ListenerConfig::origins,
           "The pages whose scripts may connect, for example https://example.com. Empty: all. Programs other than "
           "browsers are not held back by it."),
+    text("static", Doors::kHttp, &ListenerConfig::static_folder,
+         "Folder whose files are served, index.html for a folder; names that begin with a dot and symbolic links are "
+         "not. Empty: none."),
+    flag("metrics", Doors::kHttp, &ListenerConfig::metrics,
+         "Whether /metrics has the broker's counters for Prometheus. Unset: yes on loopback addresses."),
+    flag("start_page", Doors::kHttp, &ListenerConfig::start_page,
+         "Whether / has a page with live counters and a console to publish and subscribe. Unset: yes on loopback "
+         "addresses."),
 };
 
 }  // namespace

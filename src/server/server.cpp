@@ -7,6 +7,7 @@
 
 #include "base/random.h"
 #include "net/address.h"
+#include "server/listener_settings.h"
 #include "server/machine_memory.h"
 #include "storage/memory/memory_store.h"
 
@@ -24,7 +25,8 @@ unsigned shard_count(unsigned configured) {
 }  // namespace
 
 Server::Server(Config config, Log& log) : config_(std::move(config)), log_(log) {
-  if (config_.listeners.empty()) config_.listeners.push_back({"tcp://127.0.0.1:1883"});
+  by_default_ = config_.listeners.empty();
+  if (by_default_) config_.listeners = {{"tcp://127.0.0.1:1883"}, {"http://127.0.0.1:8080"}};
   broker::Settings& settings = config_.settings;
   settings.sys.id = config_.sys_id;
   if (settings.max_memory_bytes == 0) settings.max_memory_bytes = machine_memory_bytes() / 4 * 3;
@@ -51,19 +53,26 @@ Result<void, std::string> Server::start() {
     if (const auto recovered = shard->recover(*store_); !recovered.has_value())
       return "cannot read the store: " + recovered.error().what;
   }
+  http_ = std::make_unique<HttpDoors>(doors_, shards_, *shared_, log_);
   if (auto opened = open_listeners(); !opened.has_value()) {
     remove_socket_files();
+    http_.reset();
     shards_.clear();
     doors_.clear();
     return opened.error();
   }
   for (auto& shard : shards_) threads_.emplace_back([&shard] { shard->run(); });
+  http_->start();
   return {};
 }
 
 Result<void, std::string> Server::open_listeners() {
-  for (const ListenerConfig& listener : config_.listeners)
-    if (auto opened = open_listener(listener); !opened.has_value()) return opened;
+  for (const ListenerConfig& listener : config_.listeners) {
+    auto opened = open_listener(listener);
+    if (opened.has_value()) continue;
+    if (!by_default_ || &listener == &config_.listeners.front()) return opened;
+    log_.warning("done without", {{"reason", opened.error()}});
+  }
   return {};
 }
 
@@ -76,8 +85,9 @@ Result<void, std::string> Server::open_listener(const ListenerConfig& listener) 
     for (const int fd : descriptors) close(fd);
   };
   for (std::size_t i = 0; i < shards_.size(); ++i) {
-    // A Unix socket cannot be shared; its connections go to the shards with their CONNECT.
-    if (i > 0 && endpoint.address.is_unix()) break;
+    // A Unix socket cannot be shared, its connections go to the shards with their CONNECT; HTTP has a thread of its
+    // own.
+    if (i > 0 && (endpoint.address.is_unix() || endpoint.is_http())) break;
     const auto fd = net::listen_on(endpoint, i == 0 ? net::Claim::kFirst : net::Claim::kJoin);
     if (!fd.has_value()) {
       give_back();
@@ -93,7 +103,11 @@ Result<void, std::string> Server::open_listener(const ListenerConfig& listener) 
   }
   doors_.push_back(std::move(*door));
   Door& opened = *doors_.back();
-  for (std::size_t i = 0; i < descriptors.size(); ++i) shards_[i]->listen(descriptors[i], opened);
+  if (endpoint.is_http()) {
+    http_->listen(descriptors.front(), opened, http_site(listener, endpoint));
+  } else {
+    for (std::size_t i = 0; i < descriptors.size(); ++i) shards_[i]->listen(descriptors[i], opened);
+  }
   addresses_.push_back(opened.name());
   log_.info("listening",
             {{"address", opened.name()}, {"anonymous", opened.policy().allow_anonymous ? "allowed" : "refused"}});
@@ -124,13 +138,16 @@ void Server::reload() {
 }
 
 void Server::shut_down() {
+  if (http_ != nullptr) http_->announce_end();
   for (auto& shard : shards_) shard->shut_down(config_.shutdown_grace_ms);
 }
 
 void Server::wait() {
+  // The last to be told: until then /readyz says what is going on.
   for (std::thread& thread : threads_)
     if (thread.joinable()) thread.join();
   if (!threads_.empty()) remove_socket_files();
+  if (http_ != nullptr) http_->stop();
   threads_.clear();
 }
 

@@ -11,6 +11,7 @@
 #include "broker/shared_state.h"
 #include "server/config.h"
 #include "server/door.h"
+#include "server/http_doors.h"
 #include "server/shard_thread.h"
 #include "storage/store.h"
 
@@ -53,8 +54,10 @@ class Server {
   std::unique_ptr<broker::SharedState> shared_;
   std::vector<std::unique_ptr<Door>> doors_;
   std::vector<std::unique_ptr<ShardThread>> shards_;
+  std::unique_ptr<HttpDoors> http_;
   std::vector<std::thread> threads_;
   std::vector<std::string> addresses_;
+  bool by_default_ = false;  // nobody has said where to listen
 };
 
 }  // namespace petrel::server
