@@ -75,7 +75,8 @@ class Broker:
         self.command = [binary(), "serve"]
         address = f"tcp://127.0.0.1:{self.port}"
         if listeners:
-            config = (config or "") + "".join(map(listener_table, [{"address": address}, *listeners]))
+            # This one is waited for: it opens last.
+            config = (config or "") + "".join(map(listener_table, [*listeners, {"address": address}]))
         if config is not None:
             path = self.directory / "petrel.toml"
             path.write_text(config)
