@@ -45,6 +45,7 @@ void HttpDoors::upgrade(std::size_t site, Entered connection, std::string receiv
 
 std::string HttpDoors::metrics() {
   std::vector<http::ListenerCounts> listeners;
+  listeners.reserve(all_doors_.size());
   for (const auto& door : all_doors_)
     listeners.push_back({door->name(), door->accepted(), door->refused(), door->connections(), door->handshakes()});
   return http::metrics_text(broker::sys_totals(shared_), http::drops(shared_), listeners, shared_.settings.sys.version,

@@ -49,7 +49,7 @@ class Doors:
             "pages": ("ws", {"origins": ["https://chat.example"]}),
             "wss": ("wss", served),
             "http": ("http", {"static": self.folder}),
-            "https": ("https", served),
+            "https": ("https", {**served, "static": self.folder}),
         }
         self.doors = {}
         listeners = [{"address": f"unix://{self.unix}"}]
