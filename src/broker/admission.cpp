@@ -64,8 +64,7 @@ std::optional<Limit> Shard::subscription_excess(const Session& session, std::str
   if (!client && !at(total, settings_.max_subscriptions)) return std::nullopt;
   // Renewing a subscription adds none.
   const topics::SubscriptionIndex::Node* node = shared_.index.find(filter);
-  for (const SessionSubscription& known : session.subscriptions)
-    if (known.node == node) return std::nullopt;
+  if (node != nullptr && session.subscriptions.contains(node)) return std::nullopt;
   return client ? Limit::kSubscriptionsPerClient : Limit::kSubscriptions;
 }
 

@@ -271,7 +271,10 @@ void Shard::apply_connect(Connection& connection, Session& session, const Connec
   // Clients of 3.x know no Receive Maximum.
   session.incoming.begin_connection(connect.version == ProtocolVersion::kV5 ? settings_.receive_maximum : 65535);
   session.receive_maximum = std::min(connect.receive_maximum.value_or(65535), settings_.max_inflight_messages);
-  if (session.outbound != nullptr) session.outbound->outgoing.begin_connection(session.receive_maximum);
+  if (session.outbound != nullptr) {
+    session.outbound->outgoing.begin_connection(session.receive_maximum);
+    session.outbound->held_publishes = 0;
+  }
   if (expiry_s > 0 && session.stored == 0) {
     session.stored = shared_.last_session_id.fetch_add(1, std::memory_order_relaxed) + 1;
     by_stored_id_.emplace(session.stored, &session);

@@ -67,7 +67,7 @@ void Shard::on_subscription(storage::SessionId stored, const storage::Subscripti
   auto subscribed = shared_.index.subscribe(record.filter, session.id, request);
   if (subscribed.existed) return;
   if (subscribed.member) subscribed.member->online.store(false, std::memory_order_relaxed);
-  session.subscriptions.push_back({subscribed.node, std::move(subscribed.member)});
+  session.subscriptions.add({subscribed.node, std::move(subscribed.member)});
 }
 
 void Shard::on_queue(storage::SessionId stored, std::uint64_t messages) {

@@ -193,12 +193,13 @@ void Shard::send(Session& session, OutgoingPublish& publish, session::Delivery d
   }
   const Qos qos = delivery.qos;
   how.packet_id = outgoing.send(std::move(delivery));
-  if (qos == Qos::k2 && session.stored != 0) {
-    // An exactly-once exchange is on record before the client learns its packet identifier: otherwise a restart would
-    // give the same message another one.
-    change(storage::PutOutgoing{session.stored, {how.packet_id, id, false}});
-    hold(session, Held::Kind::kPublish, how.packet_id);
-    return;
+  // An exactly-once exchange is on record before the client learns its packet identifier: otherwise a restart would
+  // give the same message another one. What comes behind it does not overtake it.
+  const bool on_record = qos == Qos::k2 && session.stored != 0;
+  if (on_record) change(storage::PutOutgoing{session.stored, {how.packet_id, id, false}});
+  if (on_record || session.outbound->held_publishes > 0) {
+    ++session.outbound->held_publishes;
+    return hold(session, Held::Kind::kPublish, how.packet_id);
   }
   if (!publish.append(connection, pool_, how)) return discard_too_large(session, how.packet_id);
   count_sent(publish);
@@ -294,7 +295,7 @@ void Shard::pump(Session& session) {
     OutgoingPublish publish(delivery.message, now_, scratch_);
     send(session, publish, std::move(delivery));
   }
-  if (out.queue.empty() && !out.replays.empty() && !continue_replays(session)) return;
+  if (!out.replays.empty() && room_for_replay(session) && !continue_replays(session)) return;
   if (out.backlog_messages > 0 && out.read_request == 0 && out.queue.size() < kPrefetchMessages / 2)
     read_backlog(session);
 }

@@ -10,6 +10,7 @@
 
 #include "base/memory_ledger.h"
 #include "base/ring.h"
+#include "broker/session_subscriptions.h"
 #include "broker/shard_timer.h"
 #include "session/delivery.h"
 #include "session/incoming.h"
@@ -22,11 +23,6 @@ namespace petrel::broker {
 class Connection;
 struct Session;
 
-struct SessionSubscription {
-  topics::SubscriptionIndex::Node* node = nullptr;
-  Ref<const topics::SharedMember> member;  // of a shared subscription
-};
-
 // The message to publish when the client is gone without saying so (3.1.2.5).
 struct PendingWill {
   storage::WillRecord record;
@@ -35,9 +31,11 @@ struct PendingWill {
 // A subscription's retained messages on their way, at the receiver's pace.
 struct RetainedReplay {
   std::string filter;
-  std::string resume;
   Ref<const topics::EncodedIdentifiers> identifiers;
   wire::Qos maximum_qos = wire::Qos::k0;
+  std::string resume;
+
+  std::size_t bytes() const { return sizeof(RetainedReplay) + filter.size(); }
 };
 
 // QoS 1 and 2 toward the client and what waits for it. Allocated when first needed.
@@ -52,8 +50,20 @@ struct Outbound {
   std::uint64_t read_request = 0;  // under way; 0: none
   std::uint64_t arrived_during_read = 0;
   std::vector<storage::MessageId> restored;  // in the stored queue, but under way since before the broker started
+  std::uint32_t held_publishes = 0;          // of this connection: PUBLISH packets that wait for a commit
   Ring<RetainedReplay> replays;
+  std::size_t replay_bytes = 0;
+  bool awaits_replay_turn = false;  // stands in the shard's list
 
+  void push(RetainedReplay replay) {
+    replay_bytes += replay.bytes();
+    replays.push_back(std::move(replay));
+  }
+  RetainedReplay pop_replay() {
+    RetainedReplay replay = replays.pop_front();
+    replay_bytes -= replay.bytes();
+    return replay;
+  }
   void push(session::Delivery delivery) {
     queue_bytes += delivery.message->block_bytes();
     queue.push_back(std::move(delivery));
@@ -85,7 +95,7 @@ struct Session {
   std::uint16_t receive_maximum = 65535;  // toward the client, on this connection
   std::uint32_t connection_number = 0;    // counts connections, so that late acknowledgements find the right one
   session::Incoming incoming;
-  std::vector<SessionSubscription> subscriptions;
+  SessionSubscriptions subscriptions;
   std::unique_ptr<Outbound> outbound;
   std::unique_ptr<PendingWill> will;
   std::unique_ptr<Absence> absence;

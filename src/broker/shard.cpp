@@ -45,6 +45,7 @@ void Shard::begin_turn(TimeMs now) {
   wheel_.advance(now, [this](TimerNode& node) { on_timer(node); });
   lane_.poll(*this);
   publish_sys();
+  resume_replays();
 }
 
 void Shard::end_turn() {
@@ -65,6 +66,7 @@ void Shard::end_turn() {
 
 TimeMs Shard::next_deadline() const {
   const TimeMs due = std::min({wheel_.next_deadline(), refusals_.next_report(), sys_due_});
+  if (!awaiting_replay_turn_.empty()) return std::min(due, now_);
   return memory_full_ ? std::min(due, memory_due_ + kMemoryWakeMs) : due;
 }
 
@@ -213,6 +215,14 @@ void Shard::write_bytes(Connection& connection, BytesView bytes) {
 void Shard::count_sent(const OutgoingPublish& publish) {
   counters_.packets_sent.add(PacketType::kPublish);
   counters_.payload_bytes_sent.add(publish.parts().payload.size());
+}
+
+void Shard::publish_last_wills() {
+  for (std::size_t slot = 0; slot < slots_.size(); ++slot) {
+    Session* session = slots_[slot].session.get();
+    if (session == nullptr || session->connection == nullptr || session->will == nullptr) continue;
+    if (session->expiry_interval_s == 0 || session->will->record.delay_interval_s == 0) publish_will(*session);
+  }
 }
 
 void Shard::shut_down() {

@@ -90,11 +90,17 @@ class Shard final : private storage::LaneEvents, private storage::Recovery {
   void output_drained(Connection& connection);
   // Below so many unsent bytes output_drained() is worth calling.
   std::size_t drain_mark() const { return settings_.max_output_bytes / 4; }
+  // With so many unsent bytes a peer that takes none is not read (sets waits_for_output): what it sends would only be
+  // answered with more.
+  std::size_t full_mark() const { return settings_.max_output_bytes * 2; }
 
   void on_mail(Mail mail);
 
+  // Shutdown, first part, on all shards before the second on any: publishes the wills that are due when the connections
+  // end, while those who wait for them are still there.
+  void publish_last_wills();
   // Ends every connection as the specification says for a server's shutdown: DISCONNECT 0x8B to 5.0 clients. Sessions
-  // that outlive their connection are stored; wills without delay are published.
+  // that outlive their connection are stored.
   void shut_down();
 
   // Publishes on the broker's own behalf ($SYS, embedding).
@@ -180,6 +186,10 @@ class Shard final : private storage::LaneEvents, private storage::Recovery {
   void handle_unsubscribe(Connection& connection, const wire::Frame& frame);
   Reason unsubscribe(Session& session, std::string_view filter);
   bool continue_replays(Session& session);
+  bool room_for_replay(Session& session);
+  bool continue_replay(Session& session, RetainedReplay& replay);
+  void send_retained(Session& session, const RetainedReplay& replay, Ref<const wire::Message> message);
+  void resume_replays();
 
   // disconnect.cpp
   void handle_disconnect(Connection& connection, const wire::Frame& frame);
@@ -235,6 +245,7 @@ class Shard final : private storage::LaneEvents, private storage::Recovery {
   void release_held(std::vector<Held>& held);
   void release_one(Held& held);
   void submit();
+  void release_independent();
   void change(storage::Change change) { batch_.changes.push_back(std::move(change)); }
   void on_committed(storage::BatchNumber number) override;
   void on_trouble(const storage::StoreError& error) override;
@@ -323,6 +334,9 @@ class Shard final : private storage::LaneEvents, private storage::Recovery {
     storage::QueuePosition position;
   };
   boost::unordered_flat_map<std::uint64_t, Departing> departing_;
+  // Sessions whose retained messages are to be read on in the next turn, and how much this turn may still read.
+  std::vector<topics::SubscriberId> awaiting_replay_turn_;
+  std::size_t replay_visits_left_ = 0;
   std::vector<Held> spare_held_;  // keeps its capacity from turn to turn
   struct Recovered {
     TimeMs left_at = 0;

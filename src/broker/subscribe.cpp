@@ -16,6 +16,9 @@ namespace {
 
 // Retained messages read at a time.
 constexpr std::size_t kReplayPage = 64;
+// How many a turn looks at, for all sessions together, whether they match or not: some milliseconds' work.
+constexpr std::size_t kReplayVisitsPerTurn = 16'384;
+constexpr std::size_t kVisitsOfSearch = 768;
 
 template <class Packet>
 std::string encoded(ProtocolVersion version, const Packet& packet) {
@@ -59,6 +62,14 @@ wire::ReasonCode Shard::subscribe(Session& session, const wire::Subscription& su
     const bool form = *limit == Limit::kFilterBytes || *limit == Limit::kFilterLevels;
     return refused(form ? Reason::kTopicFilterInvalid : Reason::kQuotaExceeded, reached(*limit));
   }
+  const wire::RetainHandling handling = subscription.options.retain_handling;
+  const bool may_replay = !topics::is_shared(filter) && handling != wire::RetainHandling::kDoNotSend;
+  // A client that subscribes faster than it reads: what it is still to be sent has a bound, too.
+  if (may_replay && session.outbound != nullptr &&
+      session.outbound->replay_bytes + filter.size() > settings_.max_queued_bytes) {
+    counters_.reached(Limit::kQueuedBytes);
+    return refused(Reason::kQuotaExceeded, reached(Limit::kQueuedBytes));
+  }
 
   topics::SubscriptionRequest request;
   request.qos = static_cast<std::uint8_t>(subscription.options.maximum_qos);
@@ -68,26 +79,22 @@ wire::ReasonCode Shard::subscribe(Session& session, const wire::Subscription& su
     request.identifiers = make_ref<topics::EncodedIdentifiers>(wire::encode_subscription_identifier(identifier));
   auto subscribed = shared_.index.subscribe(filter, session.id, request);
   if (!subscribed.existed) {
-    session.subscriptions.push_back({subscribed.node, std::move(subscribed.member)});
+    session.subscriptions.add({subscribed.node, std::move(subscribed.member)});
   } else if (subscribed.member) {
-    for (SessionSubscription& known : session.subscriptions)
-      if (known.node == subscribed.node && known.member) known.member = subscribed.member;
+    if (SessionSubscription* known = session.subscriptions.find(subscribed.node)) known->member = subscribed.member;
   }
   if (session.stored != 0)
     change(storage::PutSubscription{session.stored, {std::string(filter), subscription.options, identifier}});
 
   // Retained messages: never for shared subscriptions (4.8.2), otherwise as Retain Handling asks [MQTT-3.3.1-9] to -11.
-  const wire::RetainHandling handling = subscription.options.retain_handling;
-  const bool replay = !topics::is_shared(filter) && handling != wire::RetainHandling::kDoNotSend &&
-                      !(handling == wire::RetainHandling::kSendIfNew && subscribed.existed);
+  bool replay = may_replay && !(handling == wire::RetainHandling::kSendIfNew && subscribed.existed);
   if (is_sys_filter(filter)) {
     // Nobody may have listened so far.
     if (settings_.sys.enabled && shared_.sys.stale()) shared_.sys.refresh(now_, sys_totals(shared_));
-    if (replay)
-      session.out().replays.push_back({std::string(filter), {}, request.identifiers, subscription.options.maximum_qos});
-  } else if (replay && shared_.retained.count() > 0) {
-    session.out().replays.push_back({std::string(filter), {}, request.identifiers, subscription.options.maximum_qos});
+  } else if (shared_.retained.count() == 0) {
+    replay = false;
   }
+  if (replay) session.out().push({std::string(filter), request.identifiers, subscription.options.maximum_qos, {}});
   tell_subscription_event("new/subscribes", session, filter);
   return static_cast<Reason>(request.qos);
 }
@@ -108,69 +115,104 @@ void Shard::handle_unsubscribe(Connection& connection, const wire::Frame& frame)
 wire::ReasonCode Shard::unsubscribe(Session& session, std::string_view filter) {
   if (!topics::is_valid_filter(filter)) return Reason::kTopicFilterInvalid;
   const topics::SubscriptionIndex::Node* node = shared_.index.find(filter);
-  const auto it = std::find_if(session.subscriptions.begin(), session.subscriptions.end(),
-                               [&](const SessionSubscription& s) { return s.node == node; });
-  if (it == session.subscriptions.end()) return Reason::kNoSubscriptionExisted;
+  SessionSubscription* const known = node == nullptr ? nullptr : session.subscriptions.find(node);
+  if (known == nullptr) return Reason::kNoSubscriptionExisted;
   shared_.index.unsubscribe(filter, session.id);
-  *it = std::move(session.subscriptions.back());
-  session.subscriptions.pop_back();
+  session.subscriptions.remove(known);
   if (session.stored != 0) change(storage::EraseSubscription{session.stored, std::string(filter)});
   tell_subscription_event("new/unsubscribes", session, filter);
   if (session.outbound != nullptr) {
     // Retained messages still to come for it are not wanted any more.
-    Ring<RetainedReplay> kept;
-    while (!session.outbound->replays.empty()) {
-      RetainedReplay replay = session.outbound->replays.pop_front();
-      if (replay.filter != filter) kept.push_back(std::move(replay));
-    }
-    session.outbound->replays = std::move(kept);
+    Outbound& out = *session.outbound;
+    for (std::size_t left = out.replays.size(); left > 0; --left)
+      if (RetainedReplay replay = out.pop_replay(); replay.filter != filter) out.push(std::move(replay));
   }
   return Reason::kSuccess;
 }
 
-// Reads on in the retained messages that the session's subscriptions asked for, a page at a time, as far as the
-// client's window and output allow. True when all have been handed over.
+// Goes on with the retained messages that the session's subscriptions asked for, as far as the client's window and
+// output allow. True when all have been handed over.
 bool Shard::continue_replays(Session& session) {
   Outbound& out = *session.outbound;
-  Connection& connection = *session.connection;
   while (!out.replays.empty()) {
-    if (connection.output.size() >= settings_.max_output_bytes / 2) {
-      connection.wants_drain_notice = true;
+    if (!room_for_replay(session)) return false;
+    if (replay_visits_left_ == 0) {
+      if (!std::exchange(out.awaits_replay_turn, true)) awaiting_replay_turn_.push_back(session.id);
       return false;
     }
-    if (!out.queue.empty() || !out.outgoing.can_send()) return false;  // pump() comes back with the acknowledgements
-    RetainedReplay& replay = out.replays.front();
-    const auto& retained = is_sys_filter(replay.filter) ? shared_.sys.values() : shared_.retained;
-    auto page = retained.match(replay.filter, replay.resume, kReplayPage);
-    for (Ref<const wire::Message>& message : page.values) {
-      if (message->expired(now_)) {
-        if (shared_.retained.erase_if(message.get())) change(storage::EraseRetained{std::string(message->topic())});
-        continue;
-      }
-      session::Delivery delivery;
-      delivery.qos = std::min(message->qos(), replay.maximum_qos);
-      delivery.retain = true;
-      delivery.identifiers = replay.identifiers;
-      if (delivery.qos != Qos::k0 && session.stored != 0) {
-        delivery.id = next_message_id();
-        storage::QueueEntry queued;
-        queued.id = delivery.id;
-        queued.message = message;
-        if (delivery.identifiers) queued.identifiers = delivery.identifiers->bytes();
-        queued.qos = delivery.qos;
-        queued.retain = true;
-        change(storage::Enqueue{session.stored, std::move(queued)});
-      }
-      OutgoingPublish publish(std::move(message), now_, scratch_);
-      deliver(session, publish, std::move(delivery));
-    }
-    if (page.more) {
-      replay.resume = std::move(page.resume);
-    } else {
-      out.replays.pop_front();
-    }
+    if (continue_replay(session, out.replays.front())) (void)out.pop_replay();
   }
   return true;
+}
+
+// What there is no room for waits where it is kept, instead of in a queue that has limits. Whoever makes room calls
+// pump().
+bool Shard::room_for_replay(Session& session) {
+  if (session.connection->output.size() >= max_output_bytes_ / 2) {
+    session.connection->wants_drain_notice = true;
+    return false;
+  }
+  const Outbound& out = *session.outbound;
+  return out.queue.empty() && out.backlog_messages == 0 && out.outgoing.can_send();
+}
+
+// Reads a page and sends of it what there is room for. True when it was the last.
+bool Shard::continue_replay(Session& session, RetainedReplay& replay) {
+  const auto& retained = is_sys_filter(replay.filter) ? shared_.sys.values() : shared_.retained;
+  const std::size_t limit = std::min(kReplayPage, session.outbound->outgoing.room());
+  auto page = retained.match(replay.filter, replay.resume, limit);
+  // A search that finds little has looked at much.
+  const std::size_t visits = page.values.size() == limit ? limit : kVisitsOfSearch;
+  replay_visits_left_ -= std::min(replay_visits_left_, visits);
+  for (Ref<const wire::Message>& message : page.values) {
+    if (!room_for_replay(session)) {
+      // Read again when its turn comes: it may have been replaced by then, and the client have got its successor.
+      replay.resume = message->topic();
+      return false;
+    }
+    send_retained(session, replay, std::move(message));
+  }
+  replay.resume = std::move(page.resume);
+  return !page.more;
+}
+
+void Shard::resume_replays() {
+  replay_visits_left_ = kReplayVisitsPerTurn;
+  if (awaiting_replay_turn_.empty()) return;
+  const std::vector<topics::SubscriberId> sessions = std::exchange(awaiting_replay_turn_, {});
+  for (const topics::SubscriberId id : sessions) {
+    Session* session = find(id);
+    if (session == nullptr || session->outbound == nullptr) continue;
+    if (replay_visits_left_ == 0) {
+      awaiting_replay_turn_.push_back(id);
+      continue;
+    }
+    session->outbound->awaits_replay_turn = false;
+    pump(*session);
+  }
+}
+
+void Shard::send_retained(Session& session, const RetainedReplay& replay, Ref<const wire::Message> message) {
+  if (message->expired(now_)) {
+    if (shared_.retained.erase_if(message.get())) change(storage::EraseRetained{std::string(message->topic())});
+    return;
+  }
+  session::Delivery delivery;
+  delivery.qos = std::min(message->qos(), replay.maximum_qos);
+  delivery.retain = true;
+  delivery.identifiers = replay.identifiers;
+  if (delivery.qos != Qos::k0 && session.stored != 0) {
+    delivery.id = next_message_id();
+    storage::QueueEntry queued;
+    queued.id = delivery.id;
+    queued.message = message;
+    if (delivery.identifiers) queued.identifiers = delivery.identifiers->bytes();
+    queued.qos = delivery.qos;
+    queued.retain = true;
+    change(storage::Enqueue{session.stored, std::move(queued)});
+  }
+  OutgoingPublish publish(std::move(message), now_, scratch_);
+  deliver(session, publish, std::move(delivery));
 }
 
 }  // namespace petrel::broker

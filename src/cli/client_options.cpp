@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <charconv>
+#include <iterator>
 
 #include "topics/topic.h"
 #include "wire/property.h"
@@ -37,6 +39,26 @@ bool takes_number(std::string_view name) {
 
 bool takes_text(std::string_view name) {
   return name == "content-type" || name == "response-topic" || name == "correlation-data" || name == "user-property";
+}
+
+// The largest value of a property that takes a number.
+std::uint32_t largest(std::string_view name) {
+  if (name == "payload-format-indicator" || name.starts_with("request-")) return 1;
+  if (name == "topic-alias" || name == "topic-alias-maximum" || name == "receive-maximum") return 65535;
+  return name == "subscription-identifier" ? 268'435'455 : 0xffffffff;
+}
+
+std::optional<std::string> mistake_of(const PropertyOption& property) {
+  static constexpr std::string_view kPackets[] = {"connect",     "publish", "subscribe",
+                                                  "unsubscribe", "will",    "disconnect"};
+  if (std::find(std::begin(kPackets), std::end(kPackets), property.packet) == std::end(kPackets))
+    return fmt::format("-D: no packet \"{}\"; write one of {}", property.packet, fmt::join(kPackets, ", "));
+  if (takes_text(property.name)) return std::nullopt;
+  if (!takes_number(property.name)) return fmt::format("-D: no property \"{}\"", property.name);
+  const auto value = number(property.value);
+  if (value && *value <= largest(property.name)) return std::nullopt;
+  return fmt::format("-D {} {}: \"{}\" is not a number from 0 to {}", property.packet, property.name, property.value,
+                     largest(property.name));
 }
 
 // mqtt://[user[:password]@]host[:port]/topic
@@ -132,12 +154,8 @@ std::optional<std::string> complete(ClientOptions& options) {
     return "a will needs --will-topic";
   if (options.session_expiry_s && *version != wire::ProtocolVersion::kV5) return "-x needs -V mqttv5";
   if (!options.properties.empty() && *version != wire::ProtocolVersion::kV5) return "-D needs -V mqttv5";
-  for (const PropertyOption& property : options.properties) {
-    if (!takes_number(property.name) && !takes_text(property.name))
-      return fmt::format("-D: no property \"{}\"", property.name);
-    if (takes_number(property.name) && !number(property.value))
-      return fmt::format("-D {} {}: \"{}\" is not a number", property.packet, property.name, property.value);
-  }
+  for (const PropertyOption& property : options.properties)
+    if (auto mistake = mistake_of(property)) return mistake;
   return std::nullopt;
 }
 

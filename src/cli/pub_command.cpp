@@ -4,12 +4,13 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
+#include <cerrno>
 #include <chrono>
 #include <csignal>
 #include <fstream>
 #include <iostream>
 #include <iterator>
-#include <thread>
 
 #include "cli/client_options.h"
 #include "cli/pub_sub.h"
@@ -21,6 +22,7 @@ namespace petrel::cli {
 namespace {
 
 constexpr int kTimeoutMs = 10'000;
+constexpr int kStepMs = 1000;
 
 struct PubOptions : ClientOptions {
   std::optional<std::string> message;
@@ -52,7 +54,7 @@ std::optional<std::string> check(PubOptions& options) {
 Result<void, client::ClientError> send(client::Client& client, const PubOptions& options,
                                        const PacketProperties& properties, std::string_view payload) {
   while (!client.may_publish())
-    if (auto done = client.step(1000); !done.has_value()) return done;
+    if (auto done = client.step(kStepMs); !done.has_value()) return done;
   wire::Publish publish;
   publish.topic = options.topics[0];
   publish.payload = payload;
@@ -65,29 +67,69 @@ Result<void, client::ClientError> send(client::Client& client, const PubOptions&
   return client.step(0);
 }
 
-Result<void, client::ClientError> send_all(client::Client& client, const PubOptions& options) {
+// Publishes each line of standard input as it comes. However long that takes, the connection is kept alive.
+Result<void, client::ClientError> send_lines(client::Client& client, const PubOptions& options,
+                                             const PacketProperties& properties) {
+  std::string text;  // of a line whose end has not come yet
+  std::array<char, 65536> block;
+  for (;;) {
+    pollfd input{STDIN_FILENO, POLLIN, 0};
+    if (poll(&input, 1, 0) <= 0) {
+      if (auto done = client.step(kStepMs, STDIN_FILENO); !done.has_value()) return done;
+      continue;
+    }
+    const ssize_t bytes = read(STDIN_FILENO, block.data(), block.size());
+    if (bytes < 0 && errno == EINTR) continue;
+    if (bytes <= 0) break;
+    std::string_view rest(block.data(), static_cast<std::size_t>(bytes));
+    for (std::size_t end = rest.find('\n'); end != std::string_view::npos; end = rest.find('\n')) {
+      text += rest.substr(0, end);
+      rest.remove_prefix(end + 1);
+      if (auto sent = send(client, options, properties, text); !sent.has_value()) return sent;
+      text.clear();
+    }
+    text += rest;
+  }
+  return text.empty() ? Result<void, client::ClientError>{} : send(client, options, properties, text);
+}
+
+// Between two repetitions the connection is kept alive, too.
+Result<void, client::ClientError> wait_for_turn(client::Client& client, double delay_s) {
+  using Clock = std::chrono::steady_clock;
+  const auto due = Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(delay_s));
+  for (;;) {
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(due - Clock::now()).count();
+    if (left <= 0) return {};
+    if (auto done = client.step(static_cast<int>(std::min<long long>(left, kStepMs))); !done.has_value()) return done;
+  }
+}
+
+Result<void, client::ClientError> send_all(client::Client& client, const PubOptions& options,
+                                           std::string_view payload) {
   PacketProperties properties;
   read_properties(options, "publish", properties);
   if (options.lines) {
-    for (std::string line; std::getline(std::cin, line);)
-      if (auto sent = send(client, options, properties, line); !sent.has_value()) return sent;
+    if (auto sent = send_lines(client, options, properties); !sent.has_value()) return sent;
   } else {
-    std::string payload = options.message.value_or("");
-    if (options.whole_input) payload = read_all(std::cin);
-    if (!options.file.empty()) {
-      std::ifstream file(options.file, std::ios::binary);
-      if (!file) return client::ClientError{fmt::format("cannot read {}", options.file)};
-      payload = read_all(file);
-    }
     for (int i = 0; i < options.repeat; ++i) {
       if (i > 0 && options.repeat_delay_s > 0)
-        std::this_thread::sleep_for(std::chrono::duration<double>(options.repeat_delay_s));
+        if (auto waited = wait_for_turn(client, options.repeat_delay_s); !waited.has_value()) return waited;
       if (auto sent = send(client, options, properties, payload); !sent.has_value()) return sent;
     }
   }
   while (!client.idle())
-    if (auto done = client.step(1000); !done.has_value()) return done;
+    if (auto done = client.step(kStepMs); !done.has_value()) return done;
   return {};
+}
+
+// The payload of -m, -s and -f; nothing if it cannot be read.
+std::optional<std::string> read_payload(const PubOptions& options) {
+  if (options.whole_input) return read_all(std::cin);
+  if (options.file.empty()) return options.message.value_or("");
+  std::ifstream file(options.file, std::ios::binary);
+  std::string payload = read_all(file);
+  if (!file.is_open() || file.bad()) return std::nullopt;
+  return payload;
 }
 
 }  // namespace
@@ -118,6 +160,8 @@ int pub(const std::vector<std::string>& given) {
     return app.exit(error) == 0 ? kOk : kUsage;
   }
   if (const auto mistake = check(options)) return fail(options, kUsage, *mistake);
+  const std::optional<std::string> payload = read_payload(options);
+  if (!payload) return fail(options, kUsage, fmt::format("cannot read {}", options.file));
 
   ConnectPacket connect;
   make_connect(options, connect);
@@ -129,7 +173,8 @@ int pub(const std::vector<std::string>& given) {
   if (const auto connected = client.connect(options.host, options.port, connect.connect, kTimeoutMs);
       !connected.has_value())
     return fail(options, kRefused, connected.error().what);
-  if (const auto sent = send_all(client, options); !sent.has_value()) return fail(options, kLost, sent.error().what);
+  if (const auto sent = send_all(client, options, *payload); !sent.has_value())
+    return fail(options, kLost, sent.error().what);
   client.disconnect({});
   if (refused != wire::ReasonCode::kSuccess)
     return fail(options, kRefused, fmt::format("refused: {}", wire::name(refused)));

@@ -15,6 +15,7 @@
 #include "net/address.h"
 #include "server/config.h"
 #include "server/server.h"
+#include "server/store_choice.h"
 
 namespace petrel::cli {
 
@@ -150,7 +151,7 @@ int serve(const ServeOptions& options) {
   log.info("started", {{"version", version()},
                        {"pid", getpid()},
                        {"threads", server.thread_count()},
-                       {"store", config.store},
+                       {"store", server::store_text(config)},
                        {"max_descriptors", descriptors},
                        {"max_memory_bytes", limits.max_memory_bytes},
                        {"max_packet_bytes", limits.max_packet_bytes},
@@ -176,6 +177,13 @@ int check_config_file(const std::string& path) {
   if (!mistakes.empty()) return report(mistakes);
   fmt::print("{}: all right\n", path);
   return 0;
+}
+
+int check_store(const std::string& directory) {
+  const server::StoreReport report = server::check_store(directory);
+  for (const std::string& line : report.lines) fmt::print("{}\n", line);
+  if (report.sound) fmt::print("{}: sound\n", directory);
+  return report.sound ? 0 : kMistake;
 }
 
 }  // namespace petrel::cli

@@ -79,6 +79,8 @@ int run(client::Client& client, const SubOptions& options, const wire::Connect& 
       if (topics::matches(filter, publish.topic)) return;
     print(options, publish);
     ++printed;
+    // The next ones are for whoever comes next: acknowledged unprinted they would be lost.
+    if (enough()) client.stop();
   };
   client.on_subscribed = [&](wire::ReasonCode reason) {
     ++answered;
@@ -119,8 +121,6 @@ int run(client::Client& client, const SubOptions& options, const wire::Connect& 
     }
     std::fflush(stdout);
   }
-  // What was received last is acknowledged before the connection ends.
-  if (client.connected()) (void)client.step(0);
   wire::Disconnect disconnect;
   PacketProperties at_end;
   read_properties(options, "disconnect", at_end);

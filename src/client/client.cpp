@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <chrono>
 #include <cstring>
@@ -138,6 +139,13 @@ void Client::disconnect(const wire::Disconnect& disconnect) {
     pollfd waiting{fd_, POLLOUT, 0};
     if (!output_.empty()) poll(&waiting, 1, 100);
   }
+  // Closed with input unread, the system would reset the connection, and the server might never see what was sent last.
+  shutdown(fd_, SHUT_WR);
+  char unread[4096];
+  for (TimeMs left = deadline - monotonic_ms(); left > 0; left = deadline - monotonic_ms()) {
+    pollfd waiting{fd_, POLLIN, 0};
+    if (poll(&waiting, 1, static_cast<int>(left)) > 0 && recv(fd_, unread, sizeof unread, 0) <= 0) break;
+  }
   close();
 }
 
@@ -155,29 +163,36 @@ Result<void, ClientError> Client::flush() {
   return {};
 }
 
-void Client::keep_alive() {
-  if (keep_alive_ms_ == 0 || !have_connack_) return;
-  if (monotonic_ms() - last_sent_ >= keep_alive_ms_) {
-    output_ += wire::kPingreq;
-    last_sent_ = monotonic_ms();
-  }
+// When a PINGREQ is due, or the answer to one. A server that is only published to with QoS 0 says nothing by itself: it
+// is asked.
+TimeMs Client::keep_alive_due() const {
+  if (keep_alive_ms_ == 0 || !have_connack_) return kNever;
+  return keep_alive_ms_ + (pinged_at_ != 0 ? pinged_at_ : std::min(last_sent_, last_received_));
 }
 
-Result<void, ClientError> Client::step(int timeout_ms) {
+void Client::keep_alive() {
+  if (pinged_at_ != 0 || monotonic_ms() < keep_alive_due()) return;
+  output_ += wire::kPingreq;
+  last_sent_ = pinged_at_ = monotonic_ms();
+}
+
+bool Client::server_is_silent() const { return pinged_at_ != 0 && monotonic_ms() >= keep_alive_due(); }
+
+Result<void, ClientError> Client::step(int timeout_ms, int other_fd) {
   if (fd_ < 0) return ClientError{"not connected"};
   keep_alive();
-  if (keep_alive_ms_ != 0 && monotonic_ms() - last_received_ > keep_alive_ms_ * 2 && have_connack_)
-    return lost("connection lost: the server does not answer", ReasonCode::kKeepAliveTimeout);
   if (auto sent = flush(); !sent.has_value()) return sent;
-  if (keep_alive_ms_ != 0)
-    timeout_ms =
-        std::min(timeout_ms, static_cast<int>(std::max<TimeMs>(1, last_sent_ + keep_alive_ms_ - monotonic_ms())));
-  pollfd waiting{fd_, static_cast<short>(output_.empty() ? POLLIN : POLLIN | POLLOUT), 0};
-  if (poll(&waiting, 1, timeout_ms) <= 0) return {};
-  if ((waiting.revents & POLLOUT) != 0) {
+  const TimeMs until_due = std::max<TimeMs>(1, keep_alive_due() - monotonic_ms());
+  timeout_ms = static_cast<int>(std::min<TimeMs>(timeout_ms, until_due));
+  const auto wanted = static_cast<short>(output_.empty() ? POLLIN : POLLIN | POLLOUT);
+  std::array<pollfd, 2> waiting{pollfd{fd_, wanted, 0}, pollfd{other_fd, POLLIN, 0}};
+  if (poll(waiting.data(), waiting.size(), timeout_ms) < 0) return {};
+  if ((waiting[0].revents & POLLOUT) != 0) {
     if (auto sent = flush(); !sent.has_value()) return sent;
   }
-  if ((waiting.revents & (POLLIN | POLLHUP | POLLERR)) != 0) return receive();
+  if ((waiting[0].revents & (POLLIN | POLLHUP | POLLERR)) != 0) return receive();
+  // Only now, for the answer may have come while nobody looked.
+  if (server_is_silent()) return lost("connection lost: the server does not answer", ReasonCode::kKeepAliveTimeout);
   return {};
 }
 
@@ -190,9 +205,10 @@ Result<void, ClientError> Client::receive() {
     return lost(fmt::format("connection lost: {}", std::strerror(errno)));
   }
   last_received_ = monotonic_ms();
+  pinged_at_ = 0;
   input_.append(buffer, static_cast<std::size_t>(n));
   std::size_t used = 0;
-  while (fd_ >= 0) {
+  while (fd_ >= 0 && !stopped_) {
     const auto frame = wire::next_frame(version_, BytesView(input_).substr(used), kMaxPacketBytes);
     if (!frame.has_value()) return lost(std::string(frame.error().what), frame.error().reason);
     if (!frame->complete) break;

@@ -52,8 +52,12 @@ class Client {
   void unsubscribe(wire::Unsubscribe unsubscribe);
   void disconnect(const wire::Disconnect& disconnect);
 
-  // Sends and receives what can be, waits at most timeout_ms for more. An error ends the connection.
-  Result<void, ClientError> step(int timeout_ms);
+  // Sends and receives what can be, waits at most timeout_ms for more, or until other_fd has something to read. An
+  // error ends the connection.
+  Result<void, ClientError> step(int timeout_ms, int other_fd = -1);
+  // From a callback: nothing more is taken. What has arrived behind this packet stays unacknowledged, so that a session
+  // gets it again.
+  void stop() { stopped_ = true; }
   // Everything is sent and acknowledged.
   bool idle() const { return output_.empty() && outgoing_.idle() && control_.empty(); }
 
@@ -69,6 +73,8 @@ class Client {
   Result<void, ClientError> on_ack(const wire::Frame& frame);
   Result<void, ClientError> flush();
   void keep_alive();
+  TimeMs keep_alive_due() const;
+  bool server_is_silent() const;
   void close();
   ClientError lost(std::string what, wire::ReasonCode reason = wire::ReasonCode::kUnspecifiedError);
 
@@ -77,12 +83,14 @@ class Client {
   std::string input_, output_;
   wire::Connack connack_;
   bool have_connack_ = false;
+  bool stopped_ = false;
   session::Outgoing outgoing_;
   session::Incoming incoming_;
   std::map<std::uint16_t, std::string> aliases_;
   std::vector<wire::PacketId> control_;  // SUBSCRIBE and UNSUBSCRIBE not yet acknowledged
   wire::PacketId next_control_id_ = 65535;
   TimeMs keep_alive_ms_ = 0, last_sent_ = 0, last_received_ = 0;
+  TimeMs pinged_at_ = 0;  // a PINGREQ is not answered yet; 0: none is
 };
 
 }  // namespace petrel::client

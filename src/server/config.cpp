@@ -11,6 +11,7 @@
 #include "net/address.h"
 #include "server/config_table.h"
 #include "server/listener_settings.h"
+#include "server/store_choice.h"
 
 namespace petrel::server {
 namespace {
@@ -52,9 +53,7 @@ ConfigMistakes check_config(const Config& config) {
   if (config.sys_id.empty() || config.sys_id.find_first_of("+#/") != std::string::npos)
     mistakes.push_back(mistake(
         fmt::format("sys.id {} is not one topic level; write a name without +, # and /", toml_string(config.sys_id))));
-  if (config.store != "memory")
-    mistakes.push_back(
-        mistake(fmt::format("there is no store {}; write store = \"memory\"", toml_string(config.store))));
+  if (const auto store = parse_store(config.store); !store.has_value()) mistakes.push_back(mistake(store.error().what));
   return mistakes;
 }
 

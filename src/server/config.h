@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/result.h"
 #include "broker/settings.h"
+#include "storage/rocksdb/sync.h"
 
 namespace petrel::server {
 
@@ -41,10 +42,11 @@ struct ListenerConfig {
 };
 
 struct Config {
-  std::vector<ListenerConfig>
-      listeners;         // none: tcp://127.0.0.1:1883 and, if nobody else has it, http://127.0.0.1:8080
-  unsigned threads = 0;  // shards; 0: one per core
-  std::string store = "memory";
+  // None: tcp://127.0.0.1:1883 and, if nobody else has it, http://127.0.0.1:8080.
+  std::vector<ListenerConfig> listeners;
+  unsigned threads = 0;           // shards; 0: one per core
+  std::string store = "rocksdb";  // see store_choice.h
+  storage::Sync sync = storage::Sync::kInterval;
   LogLevel log_level = LogLevel::kInfo;
   LogFormat log_format = LogFormat::kHuman;
   TimeMs shutdown_grace_ms = 5'000;  // for clients to take their last bytes

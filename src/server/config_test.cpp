@@ -204,7 +204,7 @@ TEST(Config, ChecksAddressesAndTheStore) {
   const auto mistakes = check_config(config);
   ASSERT_EQ(mistakes.size(), 2U);
   EXPECT_THAT(mistakes[0].what, HasSubstr("stands twice"));
-  EXPECT_THAT(mistakes[1].what, HasSubstr("write store = \"memory\""));
+  EXPECT_THAT(mistakes[1].what, HasSubstr("there is no store \"disk\"; write \"memory\""));
   EXPECT_THAT(check_config(Config{}), IsEmpty());
 }
 

@@ -9,7 +9,6 @@
 #include "net/address.h"
 #include "server/listener_settings.h"
 #include "server/machine_memory.h"
-#include "storage/memory/memory_store.h"
 
 namespace petrel::server {
 
@@ -24,7 +23,8 @@ unsigned shard_count(unsigned configured) {
 
 }  // namespace
 
-Server::Server(Config config, Log& log) : config_(std::move(config)), log_(log) {
+Server::Server(Config config, Log& log, OpenStore open)
+    : config_(std::move(config)), log_(log), open_store_(std::move(open)) {
   by_default_ = config_.listeners.empty();
   if (by_default_) config_.listeners = {{"tcp://127.0.0.1:1883"}, {"http://127.0.0.1:8080"}};
   broker::Settings& settings = config_.settings;
@@ -39,7 +39,9 @@ Server::~Server() {
 
 Result<void, std::string> Server::start() {
   const unsigned shards = shard_count(config_.threads);
-  store_ = std::make_unique<storage::MemoryStore>(storage::MemoryStoreOptions{});
+  auto store = open_store_(config_, log_);
+  if (!store.has_value()) return store.error().what;
+  store_ = std::move(*store);
   shared_ = std::make_unique<broker::SharedState>(config_.settings, shards, SystemRandom().next());
   shared_->last_message_id = store_->last_message_id();
   shared_->last_session_id = store_->last_session_id();

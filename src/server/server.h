@@ -2,6 +2,7 @@
 // Threads: one owner; shut_down() may be called from any thread, once or more.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <thread>
@@ -13,14 +14,19 @@
 #include "server/door.h"
 #include "server/http_doors.h"
 #include "server/shard_thread.h"
+#include "server/store_choice.h"
 #include "storage/store.h"
 
 namespace petrel::server {
 
+// Where a server's store comes from.
+using OpenStore =
+    std::function<Result<std::unique_ptr<storage::Store>, storage::StoreError>(const Config& config, Log& log)>;
+
 class Server {
  public:
   // The log outlives the server.
-  Server(Config config, Log& log);
+  Server(Config config, Log& log, OpenStore open = open_store);
   ~Server();
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
@@ -50,6 +56,7 @@ class Server {
 
   Config config_;
   Log& log_;
+  const OpenStore open_store_;
   std::unique_ptr<storage::Store> store_;
   std::unique_ptr<broker::SharedState> shared_;
   std::vector<std::unique_ptr<Door>> doors_;

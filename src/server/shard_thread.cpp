@@ -35,7 +35,7 @@ void Socket::on_events(std::uint32_t events) {
   const bool writes = blocked_since != 0 || (ended && layered);
   if (writes && (events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0) owner->flush(*this);
   if (gone || (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) == 0) return;
-  if (paused || congested) {
+  if (paused || congested || waits_for_output) {
     // Only now, for most pauses end before more input comes.
     owner->set_interest(*this, owner->wanted_events(*this));
   } else {
@@ -263,10 +263,15 @@ void ShardThread::lost(Socket& socket, std::string_view why) {
   bury(socket);
 }
 
+bool ShardThread::is_full(const Socket& socket) const {
+  return socket.blocked_since != 0 && socket.output.size() >= shard_.full_mark();
+}
+
 std::uint32_t ShardThread::wanted_events(const Socket& socket) const {
   if (socket.ended)
     return socket.layered && socket.transport->wants_write() ? EPOLLIN | EPOLLOUT : static_cast<std::uint32_t>(EPOLLIN);
-  std::uint32_t events = socket.paused || socket.congested || socket.closing ? 0U : static_cast<std::uint32_t>(EPOLLIN);
+  const bool unread = socket.paused || socket.congested || socket.closing || socket.waits_for_output;
+  std::uint32_t events = unread ? 0U : static_cast<std::uint32_t>(EPOLLIN);
   if (socket.blocked_since != 0) events |= EPOLLOUT;
   return events;
 }
@@ -290,6 +295,10 @@ void ShardThread::set_interest(Socket& socket, std::uint32_t interest) {
 void ShardThread::on_readable(Socket& socket) {
   if (socket.closing) return wait_for_end(socket);
   if (congested()) return pause_for_congestion(socket);
+  if (is_full(socket)) {
+    socket.waits_for_output = true;
+    return set_interest(socket, wanted_events(socket));
+  }
   if (socket.partial.is_large()) return read_rest_of_packet(socket);
   char* const buffer = read_buffer_.get();
   const std::size_t have = socket.partial.bytes().size();
@@ -306,6 +315,8 @@ void ShardThread::read_rest_of_packet(Socket& socket) {
   const std::size_t missing = socket.partial.missing_bytes();
   const std::array<iovec, 2> room = {socket.partial.room(), iovec{read_buffer_.get(), kReadBufferBytes}};
   const bool whole = room[0].iov_len == missing;
+  // A packet that takes longer than the keep alive is a sign of life all the while.
+  socket.last_received_at = now_;
   const net::IoResult result = socket.transport->read_some({room.data(), whole ? 2U : 1U});
   if (result.status != IoStatus::kOk) return read_failed(socket, result);
   const std::size_t gathered = std::min(result.bytes, room[0].iov_len);
@@ -330,7 +341,7 @@ void ShardThread::settle(Socket& socket) {
     mark_blocked(socket);
     set_interest(socket, wanted_events(socket));
   }
-  if (socket.gone || socket.buffered || socket.paused || socket.congested) return;
+  if (socket.gone || socket.buffered || socket.paused || socket.congested || socket.waits_for_output) return;
   if (!socket.transport->has_buffered()) return;
   socket.buffered = true;
   buffered_.push_back(&socket);
@@ -430,6 +441,12 @@ void ShardThread::flush(Socket& socket) {
     const net::IoResult result = socket.transport->write_some({vectors.data(), count});
     if (result.status == IoStatus::kError) return write_failed(socket, result);
     socket.output.consume(result.bytes);
+    if (socket.waits_for_output && socket.output.size() < shard_.full_mark() / 2) {
+      socket.waits_for_output = false;
+      set_interest(socket, wanted_events(socket));
+      settle(socket);
+      if (socket.gone) return;
+    }
     if (result.bytes > 0 && socket.blocked_since != 0) socket.blocked_since = now_;
     if (result.bytes < wanted) {
       mark_blocked(socket);
@@ -502,17 +519,28 @@ void ShardThread::end_stranger(Socket& socket) {
 }
 
 void ShardThread::progress_shutdown() {
-  if (!shutting_down_) {
-    shutting_down_ = true;
+  if (shutdown_deadline_ == kNever) {
     shutdown_deadline_ = now_ + shutdown_grace_ms_.load(std::memory_order_acquire);
     for (auto& listener : listeners_) listener->close();
-    shard_.shut_down();
-    for (const auto& socket : sockets_)
-      if (!socket->closing) end_stranger(*socket);
+    shard_.publish_last_wills();
     shard_.end_turn();
-    flush_all();
+    wills_published_.store(true, std::memory_order_seq_cst);
   }
-  if (sockets_.empty() || now_ >= shutdown_deadline_) loop_.stop();
+  // Wills for this shard's clients may still be on their way from another.
+  const auto done = [](const ShardThread* peer) { return peer->wills_published_.load(std::memory_order_seq_cst); };
+  if (!shutting_down_ && (std::all_of(peers_.begin(), peers_.end(), done) || now_ >= shutdown_deadline_))
+    close_everything();
+  if (shutting_down_ && (sockets_.empty() || now_ >= shutdown_deadline_)) loop_.stop();
+}
+
+void ShardThread::close_everything() {
+  shutting_down_ = true;
+  take_inbox();
+  shard_.shut_down();
+  for (const auto& socket : sockets_)
+    if (!socket->closing) end_stranger(*socket);
+  shard_.end_turn();
+  flush_all();
 }
 
 }  // namespace petrel::server

@@ -92,6 +92,8 @@ class ShardThread final : private broker::ShardHost, private net::TurnHooks {
   void resume_after_congestion();
   void end_stranger(Socket& socket);
   void progress_shutdown();
+  void close_everything();
+  bool is_full(const Socket& socket) const;
 
   LogLimiter limited_;
   SystemRandom random_;
@@ -129,6 +131,7 @@ class ShardThread final : private broker::ShardHost, private net::TurnHooks {
   std::atomic<std::size_t> mail_backlog_{0};  // messages posted and not yet taken
   std::atomic<bool> store_ready_{false};
   std::atomic<TimeMs> shutdown_grace_ms_{-1};
+  std::atomic<bool> wills_published_{false};  // the last ones, and posted to the other shards
   bool shutting_down_ = false;
   TimeMs shutdown_deadline_ = kNever;
 };

@@ -5,10 +5,9 @@
 // Sans-I/O. Threads: its owner's.
 #pragma once
 
-#include <algorithm>
 #include <cstdint>
-#include <vector>
 
+#include "session/packet_id_set.h"
 #include "wire/packet.h"
 
 namespace petrel::session {
@@ -39,26 +38,22 @@ class Incoming {
   Taken take_qos2(wire::PacketId id) {
     if (holds(id)) return Taken::kDuplicate;
     if (unacknowledged_qos1_ + qos2_.size() >= receive_maximum_) return Taken::kTooMany;
-    qos2_.push_back(id);
+    qos2_.add(id);
     return Taken::kNew;
   }
   // PUBREL, or a PUBREC that refuses the message. False if the identifier is not held.
-  bool release(wire::PacketId id) {
-    const auto it = std::find(qos2_.begin(), qos2_.end(), id);
-    if (it == qos2_.end()) return false;
-    *it = qos2_.back();
-    qos2_.pop_back();
-    return true;
+  bool release(wire::PacketId id) { return qos2_.remove(id); }
+  bool holds(wire::PacketId id) const { return qos2_.contains(id); }
+  void restore(wire::PacketId id) {
+    if (!holds(id)) qos2_.add(id);
   }
-  bool holds(wire::PacketId id) const { return std::find(qos2_.begin(), qos2_.end(), id) != qos2_.end(); }
-  void restore(wire::PacketId id) { qos2_.push_back(id); }
   void reset() {
-    qos2_ = {};
+    qos2_.clear();
     unacknowledged_qos1_ = 0;
   }
 
  private:
-  std::vector<wire::PacketId> qos2_;  // at most receive_maximum_ entries: a scan is cheap
+  PacketIdSet qos2_;
   std::uint16_t unacknowledged_qos1_ = 0;
   std::uint16_t receive_maximum_ = 65535;
 };

@@ -34,6 +34,8 @@ class Outgoing {
     return resend_ == ring_.size() && unacknowledged_ < window_ &&
            ring_.size() < std::size_t{window_} * kSpanPerWindow && ring_.size() < kMaxPacketId;
   }
+  // How many: 0 when can_send() is false, else at least 1.
+  std::size_t room() const { return can_send() ? window_ - unacknowledged_ : 0; }
   bool idle() const { return ring_.empty(); }
   std::size_t inflight() const { return unacknowledged_; }
 

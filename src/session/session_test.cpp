@@ -1,6 +1,7 @@
 // Outgoing, Incoming and topic aliases: the QoS state machines without a broker around them.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <deque>
 #include <random>
 
@@ -187,6 +188,25 @@ TEST(Incoming, TakesAQos2MessageOnce_MQTT_4_3_3_10) {
   EXPECT_TRUE(in.release(5));
   EXPECT_FALSE(in.release(5));
   EXPECT_EQ(in.take_qos2(5), Incoming::Taken::kNew);
+}
+
+TEST(Incoming, HoldsEveryPacketIdentifierThereIs) {
+  Incoming in;
+  in.begin_connection(65535);
+  std::mt19937 random(1);
+  std::vector<wire::PacketId> ids;
+  for (std::uint32_t id = 1; id <= 65535; ++id) ids.push_back(static_cast<wire::PacketId>(id));
+  std::shuffle(ids.begin(), ids.end(), random);
+  for (const wire::PacketId id : ids) ASSERT_EQ(in.take_qos2(id), Incoming::Taken::kNew);
+  for (const wire::PacketId id : ids) ASSERT_EQ(in.take_qos2(id), Incoming::Taken::kDuplicate);
+  EXPECT_EQ(in.take_qos1(), Incoming::Taken::kTooMany);
+  std::shuffle(ids.begin(), ids.end(), random);
+  for (const wire::PacketId id : ids) {
+    ASSERT_TRUE(in.release(id));
+    ASSERT_FALSE(in.release(id));
+  }
+  EXPECT_EQ(in.take_qos2(7), Incoming::Taken::kNew);
+  EXPECT_FALSE(in.holds(8));
 }
 
 TEST(Incoming, EnforcesTheReceiveMaximum_MQTT_3_3_4_7) {

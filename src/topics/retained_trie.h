@@ -47,8 +47,10 @@ class RetainedTrie {
 
   // Up to `limit` (at least 1) values whose topics match `filter` (not shared), in the trie's order, from the position
   // `resume` ("" from the start), each with a count for the caller. `more` tells whether there may be further ones:
-  // continue with the page's `resume`, which is opaque. A page may be short, even empty, and have `more`: a call
-  // visits a bounded number of topics. Topics that change meanwhile are seen or not; unchanged ones are seen once.
+  // continue with the page's `resume`, or with the topic of
+  // one of its values, to get that value (as it is then) again and what follows. A page may be short, even empty, and
+  // have `more`: a call visits a bounded number of topics. Topics that change meanwhile are seen or not; unchanged ones
+  // are seen once.
   struct Page {
     std::vector<Value> values;
     bool more = false;

@@ -34,6 +34,21 @@ def test_graceful_shutdown(start_broker, name):
         peer.close()
 
 
+def test_wills_at_shutdown_reach_all_who_wait_for_them(start_broker, name):
+    """Whatever the order in which connections end, and on whichever thread."""
+    running = start_broker()
+    peers = [RawPeer(running) for _ in range(8)]
+    for index, peer in enumerate(peers):
+        peer.connect(f"client-{index}", will=(name(str(index)), b"gone", 1, False, None))
+        peer.subscribe(name("+"), 1)
+    running.signal()
+    for peer in peers:
+        wills = [peer.decode_publish(packet).topic for packet in peer.expect_closed() if packet.type == raw_peer.PUBLISH]
+        assert sorted(wills) == [name(str(index)) for index in range(8)]
+        peer.close()
+    assert running.wait() == 0
+
+
 def test_acknowledged_messages_are_not_lost_at_shutdown(start_broker, name):
     """What was acknowledged before SIGTERM still reaches an online subscriber that reads."""
     running = start_broker()

@@ -112,6 +112,41 @@ def test_persistent_session_of_v5(pair, name):
     assert pair.run_subscriber(*session, "-C", "1", "-W", "5").stdout == b"kept\n"
 
 
+def test_count_leaves_the_rest_of_a_session_to_the_next_one(broker, name):
+    """Messages that arrive behind the last one wanted are not acknowledged unprinted."""
+    session = ["-i", name.client("s"), "-c", "-q", "1", "-t", name("t")]
+    run_subscriber(broker, *session, "-E", kind="petrel")
+    for index in range(5):
+        publish(broker, "-q", "1", "-t", name("t"), "-m", f"kept-{index}", kind="petrel")
+    for index in range(5):
+        found = run_subscriber(broker, *session, "-C", "1", "-W", "5", kind="petrel")
+        assert found.stdout.decode() == f"kept-{index}\n"
+
+
+def test_publisher_is_kept_alive_while_it_waits(broker, name):
+    """Neither a pause in the input nor a server with nothing to say ends the connection."""
+    flags = ["-k", "1", "-t", name("t")]
+    command = programs.PUBLISHERS["petrel"] + programs.at(broker) + flags + ["-q", "1", "-l"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as slow:
+        slow.stdin.write(b"first\n")
+        slow.stdin.flush()
+        publish(broker, *flags, "-m", "x", "--repeat", "6", "--repeat-delay", "0.5", kind="petrel")
+        publish(broker, *flags, "-q", "1", "-m", "x", "--repeat", "2", "--repeat-delay", "2.5", kind="petrel")
+        assert slow.communicate(b"last\n", timeout=programs.TIMEOUT_S) == (None, b"")
+        assert slow.returncode == 0
+
+
+@pytest.mark.parametrize("kind", ["mosquitto", "petrel"])
+def test_mistakes_are_told_before_connecting(broker, name, kind):
+    for flags in (
+        ["-f", "/nonexistent/file"],
+        ["-V", "mqttv5", "-m", "x", "-D", "pubish", "content-type", "text"],
+        ["-V", "mqttv5", "-m", "x", "-D", "connect", "receive-maximum", "70000"],
+    ):
+        done = publish(broker, "-t", name("t"), *flags, kind=kind, check=False)
+        assert done.returncode == 1 and done.stderr
+
+
 def test_will(pair, name):
     with pair.subscribe("-q", "1", "-t", name("will")) as watcher:
         will = ["--will-topic", name("will"), "--will-payload", "lost", "--will-qos", "1"]

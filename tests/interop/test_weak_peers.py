@@ -78,6 +78,40 @@ def test_qos_1_for_a_client_that_never_reads_is_kept_within_its_window(start_bro
 
 
 @pytest.mark.petrel_only
+def test_client_that_asks_and_never_reads_the_answers(start_broker):
+    """Its input is left unread while its output is full: memory stays bounded, and nothing is lost once it reads."""
+    running = start_broker(settings(max_output_bytes=MIB))
+    with RawPeer(running, receive_buffer=4096) as deaf:
+        deaf.connect("deaf-peer")
+        before = running.resident_bytes()
+        asked, block = 0, raw_peer.packet(raw_peer.PINGREQ, 0) * 32768
+        deaf.socket.setblocking(False)
+        while select.select([], [deaf.socket], [], 1)[1]:
+            asked += deaf.socket.send(block[asked % 2 :])
+            assert asked < 64 * MIB, "a client is read without end that does not read"
+        assert running.resident_bytes() - before < 16 * MIB * resident_factor()
+        answered = 0
+        while answered < asked - asked % 2:
+            assert select.select([deaf.socket], [], [], deaf.timeout_s)[0], f"{answered} of {asked} bytes answered"
+            answered += len(deaf.socket.recv(MIB))
+        deaf.socket.settimeout(deaf.timeout_s)
+        deaf.send(block[asked % 2 : 2])
+        deaf.ping()
+
+
+@pytest.mark.parametrize("version", LEVELS)
+def test_packet_that_takes_longer_than_the_keep_alive(broker, name, version):
+    """Whoever sends all the time is alive, though no packet is complete."""
+    with RawPeer(broker, version) as peer:
+        peer.connect(name.client("slow"), keep_alive=1)
+        whole = publish_packet(name("t"), b"x" * 100_000, version, qos=1, packet_id=1)
+        for begin in range(0, len(whole), 10_000):
+            peer.send(whole[begin : begin + 10_000])
+            time.sleep(0.25)
+        peer.expect(raw_peer.PUBACK)
+
+
+@pytest.mark.petrel_only
 def test_one_byte_at_a_time_during_connect(start_broker, name):
     """A CONNECT that never ends is ended by the broker's own limit, however regularly its bytes come."""
     running = start_broker(settings(connect_timeout_s=1))

@@ -211,6 +211,7 @@ void BrokerProcess::turn(std::uint32_t shard, TimeMs now, bool everything) { dri
 void BrokerProcess::shut_down(TimeMs now) {
   for (auto& driver : drivers_) {
     driver->turn(now, false);
+    driver->shard.publish_last_wills();
     driver->shard.shut_down();
     for (auto& connection : driver->connections) connection->closing = true;
     driver->turn(now, false);

@@ -62,11 +62,12 @@ class Broker:
     """One broker process on a free loopback port. `config` is the text of a TOML file, `args` go behind `serve`.
 
     `listeners` are further listeners: dicts of the keys under [[listener]].
-    """
+
+    PETREL_STORE=rocksdb in the environment: with the store on disk, in the directory, where the test does not choose."""
 
     host = "127.0.0.1"
 
-    def __init__(self, directory, threads=1, config=None, args=(), port=None, listeners=()):
+    def __init__(self, directory, threads=1, config=None, args=(), port=None, store=None, listeners=()):
         self.directory = pathlib.Path(directory)
         self.directory.mkdir(parents=True, exist_ok=True)
         self.threads = threads
@@ -81,9 +82,11 @@ class Broker:
             path = self.directory / "petrel.toml"
             path.write_text(config)
             self.command += ["-c", str(path)]
+        if (store or os.environ.get("PETREL_STORE", "memory")) == "rocksdb":
+            store = f"rocksdb:{self.directory / 'data'}"
         if not listeners:
             self.command += ["--listen", address]
-        self.command += ["--store", "memory", "--threads", str(threads)]
+        self.command += ["--store", store or "memory", "--threads", str(threads)]
         self.command += list(args)
         self.process = None
         self.signalled = False
