@@ -14,6 +14,10 @@
 namespace petrel::storage {
 namespace {
 
+// A group of so many changes shows a load under which the next one waits longer: more of its messages are acknowledged
+// by then and need no writing, which is cheaper for all than to be quick.
+constexpr std::size_t kBusyChanges = 256;
+constexpr int kBusyFactor = 6;
 constexpr std::size_t kGroupChanges = 20'000;  // a group ends with the batch that reaches it
 
 using Clock = std::chrono::steady_clock;
@@ -172,7 +176,7 @@ void RocksStore::take_waiting() {
 
 void RocksStore::wait_for_work(std::unique_lock<std::mutex>& lock) {
   writer_wake_.wait(lock, [this] { return closing_ || !waiting_.empty(); });
-  const auto begin = group_began_ + options_.spacing;
+  const auto begin = group_began_ + (last_changes_ < kBusyChanges ? options_.spacing : options_.spacing * kBusyFactor);
   if (Clock::now() < begin) writer_wake_.wait_until(lock, begin, [this] { return closing_ || lane_ended_; });
   group_began_ = Clock::now();
 }
@@ -192,12 +196,14 @@ void RocksStore::write_loop() {
 // One group of batches, and behind it the reads that were asked for meanwhile: those see all that came before them.
 void RocksStore::write_group() {
   std::vector<Item> group, reads;
-  for (std::size_t changes = 0; !taken_.empty() && changes < kGroupChanges; taken_.pop_front()) {
+  std::size_t changes = 0;
+  for (; !taken_.empty() && changes < kGroupChanges; taken_.pop_front()) {
     Item& item = taken_.front();
     const Batch* batch = std::get_if<Batch>(&item.what);
     if (batch != nullptr) changes += batch->changes.size();
     (batch != nullptr ? group : reads).push_back(std::move(item));
   }
+  last_changes_ = changes;
   commit_group(group);
   if (reads.empty()) return;
   {

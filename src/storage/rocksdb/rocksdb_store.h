@@ -159,6 +159,7 @@ class RocksStore final : public Store {
   // The writer's.
   std::deque<Item> taken_;
   std::chrono::steady_clock::time_point group_began_;
+  std::size_t last_changes_ = 0;  // in the last group
 
   MessageId last_message_ = 0;
   SessionId last_session_ = 0;
