@@ -17,8 +17,8 @@ namespace {
 // A group of so many changes shows a load under which the next one waits longer: more of its messages are acknowledged
 // by then and need no writing, which is cheaper for all than to be quick.
 constexpr std::size_t kBusyChanges = 256;
-constexpr int kBusyFactor = 6;
-constexpr std::size_t kGroupChanges = 20'000;  // a group ends with the batch that reaches it
+constexpr int kBusyFactor = 4;
+constexpr std::size_t kGroupChanges = 100'000;  // a group ends with the batch that reaches it
 
 using Clock = std::chrono::steady_clock;
 

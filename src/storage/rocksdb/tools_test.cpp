@@ -141,7 +141,7 @@ TEST(StoreTools, ABackupHoldsWhatWasCommittedBeforeIt) {
       if (n % 50 == 0) store->flush();
     }
   });
-  for (int round = 0; round < 6; ++round) {
+  for (int round = 0; round < 4; ++round) {
     for (const std::uint64_t from = committed; committed < from + 60;) std::this_thread::yield();
     const std::uint64_t before = committed;
     const std::string backup = place.path() + "/backup" + std::to_string(round);
