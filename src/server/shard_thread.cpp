@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <cstring>
 
 #include "net/address.h"
@@ -14,9 +15,17 @@ using net::IoStatus;
 namespace {
 
 constexpr std::size_t kReadBufferBytes = 262'144;
-// A peer this many messages behind makes its senders wait: their publishers are not read meanwhile.
-constexpr std::size_t kMailBacklogLimit = 50'000;
+// A peer this many messages behind makes its senders wait: their busy publishers are not read meanwhile. Others are,
+// and what they send comes behind so many.
+constexpr std::size_t kMailBacklogLimit = 5000;
 constexpr std::size_t kPiecesPerWrite = 64;
+// Who sends more at a time, or has more messages sent, is read after the others, and in each turn only until the time
+// is over.
+constexpr std::size_t kShortReadBytes = 4096;
+constexpr std::uint64_t kFewMessages = 1000;
+constexpr std::chrono::microseconds kBusyReadsTime{2000};
+// What one of them may bring at a time: less when its packets take long.
+constexpr std::size_t kLeastBusyReadBytes = 8192;
 constexpr TimeMs kLingerMs = 1000;
 // How often one turn goes on writing to those who read as fast as it writes.
 constexpr int kFlushRounds = 4;
@@ -47,6 +56,7 @@ ShardThread::ShardThread(std::uint32_t index, broker::SharedState& shared, stora
                               loop_.wake();
                             })),
       shard_(index, shared, *lane_, *this, log, random_),
+      busy_read_bytes_(kReadBufferBytes),
       read_buffer_(std::make_unique<char[]>(kReadBufferBytes)) {}
 
 ShardThread::~ShardThread() {
@@ -90,6 +100,7 @@ void ShardThread::begin_turn(TimeMs now) {
 }
 
 void ShardThread::end_turn() {
+  read_busy_sockets();
   shard_.end_turn();
   // What was waiting for a commit may go on reading; that makes work for the same turn.
   while (!resumed_.empty()) {
@@ -117,7 +128,7 @@ TimeMs ShardThread::next_deadline() {
 }
 
 bool ShardThread::has_work() {
-  return !dirty_.empty() || !resumed_.empty() || inbox_full_.load(std::memory_order_seq_cst) ||
+  return !dirty_.empty() || !resumed_.empty() || !busy_.empty() || inbox_full_.load(std::memory_order_seq_cst) ||
          store_ready_.exchange(false, std::memory_order_seq_cst) ||
          (!shutting_down_ && shutdown_grace_ms_.load(std::memory_order_seq_cst) >= 0);
 }
@@ -223,8 +234,9 @@ std::unique_ptr<Socket> ShardThread::give_up(Socket& socket) {
   if (socket.flush_requested) forget(dirty_);
   if (!resumed_.empty()) forget(resumed_);
   if (!congested_.empty()) forget(congested_);
+  if (socket.queued) forget(busy_);
   if (socket.closing) forget_lingering(socket);
-  socket.flush_requested = false;
+  socket.flush_requested = socket.queued = false;
   return taken;
 }
 
@@ -269,20 +281,60 @@ void ShardThread::set_interest(Socket& socket, std::uint32_t interest) {
 
 void ShardThread::on_readable(Socket& socket) {
   if (socket.closing) return wait_for_end(socket);
-  if (congested()) return pause_for_congestion(socket);
-  if (is_full(socket)) {
-    socket.waits_for_output = true;
-    return set_interest(socket, wanted_events(socket));
-  }
+  if ((socket.busy || socket.partial.is_large()) && congested()) return pause_for_congestion(socket);
+  if (is_full(socket)) return wait_for_output(socket);
   if (socket.partial.is_large()) return read_rest_of_packet(socket);
+  if (!socket.busy) return read(socket, kShortReadBytes);
+  if (!std::exchange(socket.queued, true)) busy_.push_back(&socket);
+}
+
+void ShardThread::wait_for_output(Socket& socket) {
+  socket.waits_for_output = true;
+  set_interest(socket, wanted_events(socket));
+}
+
+void ShardThread::read(Socket& socket, std::size_t most_bytes) {
   char* const buffer = read_buffer_.get();
   const std::size_t have = socket.partial.bytes().size();
   if (have != 0) std::memcpy(buffer, socket.partial.bytes().data(), have);
-  const iovec room{buffer + have, kReadBufferBytes - have};
+  const iovec room{buffer + have, std::min(most_bytes, kReadBufferBytes - have)};
   const net::IoResult result = socket.transport->read_some({&room, 1});
   if (result.status != IoStatus::kOk) return read_failed(socket, result);
   socket.partial = {};
-  feed(socket, {buffer, have + result.bytes});
+  const std::uint64_t sent = messages_sent();
+  if (!feed(socket, {buffer, have + result.bytes})) return;
+  socket.busy = result.bytes >= kShortReadBytes || messages_sent() - sent > kFewMessages;
+}
+
+std::uint64_t ShardThread::messages_sent() const {
+  return counters().packets_sent.of(wire::PacketType::kPublish) + counters().dropped_slow_consumer.value();
+}
+
+// One after the other, until the time is over; who is left comes first in the next turn.
+void ShardThread::read_busy_sockets() {
+  using Clock = std::chrono::steady_clock;
+  if (busy_.empty()) return;
+  const auto until = Clock::now() + kBusyReadsTime;
+  for (auto begin = Clock::now(); !busy_.empty() && begin < until;) {
+    Socket& socket = *busy_.front();
+    busy_.pop_front();
+    socket.queued = false;
+    if (socket.closing) {
+      wait_for_end(socket);
+    } else if (is_full(socket)) {
+      wait_for_output(socket);
+    } else if (!socket.paused && !socket.congested) {
+      const bool known = socket.state != Connection::State::kAwaitsConnect;
+      read(socket, known ? busy_read_bytes_ : kShortReadBytes);
+    }
+    const auto end = Clock::now();
+    if (end - begin > kBusyReadsTime / 2) {
+      busy_read_bytes_ = std::max(busy_read_bytes_ / 2, kLeastBusyReadBytes);
+    } else if (end - begin < kBusyReadsTime / 8) {
+      busy_read_bytes_ = std::min(busy_read_bytes_ * 2, kReadBufferBytes);
+    }
+    begin = end;
+  }
 }
 
 // A large packet is under way: what is missing is read to its place, and what follows it into the read buffer.
@@ -313,29 +365,33 @@ void ShardThread::wait_for_end(Socket& socket) {
   if (result.status == IoStatus::kEnd || result.status == IoStatus::kError) bury(socket);
 }
 
-// `following` comes after `bytes`, which then are one whole packet.
-void ShardThread::feed(Socket& socket, BytesView bytes, BytesView following) {
+// `following` comes after `bytes`, which then are one whole packet. False when the socket is another shard's now, or
+// gone.
+bool ShardThread::feed(Socket& socket, BytesView bytes, BytesView following) {
   using Then = broker::Shard::Received::Then;
   const broker::Shard::Received received = shard_.receive(socket, bytes);
-  if (socket.gone) return;
+  if (socket.gone) return false;
   const BytesView rest = bytes.substr(std::min(received.consumed, bytes.size()));
   switch (received.then) {
     case Then::kContinue:
       if (!following.empty()) return feed(socket, following);
-      return socket.partial.append(rest, received.needed_bytes);
+      socket.partial.append(rest, received.needed_bytes);
+      return true;
     case Then::kPause:
       socket.partial.append(rest, 0);
       socket.partial.append(following, 0);
       socket.paused = true;
-      return;
+      return true;
     case Then::kClosed:
-      return;
+      return true;
     case Then::kHandOver:
       socket.partial.append(bytes, 0);
       socket.partial.append(following, 0);
       shard_.release(socket);
-      return peers_[received.owner]->hand_over(give_up(socket));
+      peers_[received.owner]->hand_over(give_up(socket));
+      return false;
   }
+  return true;
 }
 
 void ShardThread::request_flush(Connection& connection) { dirty_.push_back(&socket_of(connection)); }

@@ -1,6 +1,7 @@
 // Drives one broker::Shard: its event loop, sockets, listeners and mailbox. In a turn it reads what is readable, once
-// per socket; lets the shard work; submits the turn's batch; writes each socket that has output, once; posts one mail
-// to each other shard.
+// per socket, and of those who send much only some, so that a turn stays short and others do not wait for them; lets
+// the shard work; submits the turn's batch; writes each socket that has output, once; posts one mail to each other
+// shard.
 //
 // Threads: run() on a thread of its own; post_mail(), hand_over(), wake() and the stop functions from any.
 #pragma once
@@ -63,10 +64,14 @@ class ShardThread final : private broker::ShardHost, private net::TurnHooks {
   bool adopt(std::unique_ptr<Socket> socket);
   std::unique_ptr<Socket> give_up(Socket& socket);
   void on_readable(Socket& socket);
-  void feed(Socket& socket, BytesView bytes, BytesView following = {});
+  void read(Socket& socket, std::size_t most_bytes);
+  void read_busy_sockets();
+  std::uint64_t messages_sent() const;
+  bool feed(Socket& socket, BytesView bytes, BytesView following = {});
   void read_rest_of_packet(Socket& socket);
   void read_failed(Socket& socket, const net::IoResult& result);
   void wait_for_end(Socket& socket);
+  void wait_for_output(Socket& socket);
   void flush(Socket& socket);
   void flush_all();
   void finish_close(Socket& socket, bool had_output);
@@ -106,6 +111,8 @@ class ShardThread final : private broker::ShardHost, private net::TurnHooks {
   std::deque<Lingering> lingering_;    // closing, by deadline
   std::uint64_t first_lingering_ = 0;  // number of lingering_.front()
   std::vector<Socket*> congested_;     // not read because another shard is behind
+  std::deque<Socket*> busy_;           // readable, and with much to read, in the order in which their turn comes
+  std::size_t busy_read_bytes_;        // what one of them may bring at a time
   std::vector<std::unique_ptr<Socket>> graveyard_;
   std::unique_ptr<char[]> read_buffer_;
   TimeMs now_ = 0;
