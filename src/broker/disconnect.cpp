@@ -117,12 +117,10 @@ void Shard::publish_will(Session& session) {
 void Shard::end_session(Session& session) {
   if (session.will != nullptr) publish_will(session);
   if (session.absence != nullptr) wheel_.cancel(*session.absence);
-  bool shared_member = false;
-  for (const SessionSubscription& subscription : session.subscriptions) {
-    shared_member = shared_member || subscription.member;
-    shared_.index.unsubscribe(subscription.node, session.id);
-  }
-  session.subscriptions.clear();
+  const bool shared_member =
+      std::any_of(session.subscriptions.begin(), session.subscriptions.end(),
+                  [](const SessionSubscription& subscription) { return bool{subscription.member}; });
+  end_subscriptions(session);
   bool backlog = false;
   storage::QueuePosition position;
   if (session.outbound != nullptr) {

@@ -46,6 +46,7 @@ void Shard::begin_turn(TimeMs now) {
   lane_.poll(*this);
   publish_sys();
   resume_replays();
+  continue_filter_work();
 }
 
 void Shard::end_turn() {
@@ -66,7 +67,7 @@ void Shard::end_turn() {
 
 TimeMs Shard::next_deadline() const {
   const TimeMs due = std::min({wheel_.next_deadline(), refusals_.next_report(), sys_due_});
-  if (!awaiting_replay_turn_.empty()) return std::min(due, now_);
+  if (!awaiting_replay_turn_.empty() || !filter_work_.empty() || !endings_.empty()) return std::min(due, now_);
   return memory_full_ ? std::min(due, memory_due_ + kMemoryWakeMs) : due;
 }
 
@@ -89,6 +90,7 @@ void Shard::release(Connection& connection) {
 void Shard::forget(Connection& connection) {
   wheel_.cancel(connection);
   end_memory_wait(connection);
+  forget_filter_work(connection);
   shared_.connections.fetch_sub(1, std::memory_order_relaxed);
 }
 
@@ -128,6 +130,10 @@ Shard::Received Shard::receive(Connection& connection, BytesView bytes) {
         continue;
       }
       case Connection::State::kOpen:
+        if (connection.waits_for_filters) {
+          result.then = Received::Then::kPause;
+          return result;
+        }
         break;
     }
     const auto frame = wire::next_frame(connection.version, bytes.substr(result.consumed), settings_.max_packet_bytes);
@@ -153,7 +159,8 @@ Shard::Received Shard::receive(Connection& connection, BytesView bytes) {
     result.consumed += frame->frame.total_bytes;
   }
   if (connection.state == Connection::State::kClosing) result.then = Received::Then::kClosed;
-  if (connection.state == Connection::State::kAwaitsCommit) result.then = Received::Then::kPause;
+  if (connection.state == Connection::State::kAwaitsCommit || connection.waits_for_filters)
+    result.then = Received::Then::kPause;
   return result;
 }
 

@@ -26,6 +26,7 @@
 #include "base/timing_wheel.h"
 #include "broker/connection.h"
 #include "broker/counters.h"
+#include "broker/filter_work.h"
 #include "broker/mail.h"
 #include "broker/outgoing_publish.h"
 #include "broker/session.h"
@@ -189,7 +190,20 @@ class Shard final : private storage::LaneEvents, private storage::Recovery {
   bool room_for_replay(Session& session);
   bool continue_replay(Session& session, RetainedReplay& replay);
   void send_retained(Session& session, const RetainedReplay& replay, Ref<const wire::Message> message);
+  bool still_subscribed(Session& session, std::string_view filter);
   void resume_replays();
+
+  // filter_work.cpp
+  bool filter_work_left(std::size_t keep) const;
+  void filter_done(std::string_view filter);
+  bool subscribe_some(Session& session, const wire::Subscribe& packet, wire::Suback& answer, std::size_t keep);
+  bool unsubscribe_some(Session& session, const wire::Unsubscribe& packet, wire::Suback& answer, std::size_t keep);
+  void answer_filters(Session& session, const wire::Suback& answer);
+  void postpone(Connection& connection, const wire::Frame& frame, wire::Suback begun);
+  void forget_filter_work(Connection& connection);
+  void continue_filter_work();
+  void end_subscriptions(Session& session);
+  void end_some_subscriptions();
 
   // disconnect.cpp
   void handle_disconnect(Connection& connection, const wire::Frame& frame);
@@ -336,7 +350,10 @@ class Shard final : private storage::LaneEvents, private storage::Recovery {
   // Sessions whose retained messages are to be read on in the next turn, and how much this turn may still read.
   std::vector<topics::SubscriberId> awaiting_replay_turn_;
   std::size_t replay_visits_left_ = 0;
-  std::vector<Held> spare_held_;  // keeps its capacity from turn to turn
+  std::deque<std::unique_ptr<FilterWork>> filter_work_;  // packets that take several turns
+  std::deque<EndingSubscriptions> endings_;              // of sessions that are no more
+  std::size_t filter_work_left_ = 0;                     // of this turn
+  std::vector<Held> spare_held_;                         // keeps its capacity from turn to turn
   struct Recovered {
     TimeMs left_at = 0;
     std::vector<RecoveredExchange> exchanges;

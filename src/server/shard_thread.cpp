@@ -25,7 +25,7 @@ constexpr std::size_t kShortReadBytes = 4096;
 constexpr std::uint64_t kFewMessages = 1000;
 constexpr std::chrono::microseconds kBusyReadsTime{2000};
 // What one of them may bring at a time: less when its packets take long.
-constexpr std::size_t kLeastBusyReadBytes = 8192;
+constexpr std::size_t kLeastBusyReadBytes = 16'384;
 constexpr TimeMs kLingerMs = 1000;
 // How often one turn goes on writing to those who read as fast as it writes.
 constexpr int kFlushRounds = 4;
