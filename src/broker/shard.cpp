@@ -14,6 +14,10 @@ namespace {
 constexpr std::size_t kStrangers = 64;
 // While memory is used up, somebody looks so often whether it still is, though nothing else happens.
 constexpr TimeMs kMemoryWakeMs = 10;
+// What is kept to be used again is given back a little at a time, when it is not.
+constexpr TimeMs kHouseEveryMs = 1000;
+constexpr std::size_t kAgeParts = 30;
+constexpr std::size_t kPoolParts = 8;
 // While memory is used up, packets above this size are not waited for.
 constexpr std::size_t kLargePacketBytes = 65'536;
 
@@ -42,6 +46,7 @@ void Shard::begin_turn(TimeMs now) {
   now_ = now;
   refusals_.advance(now);
   watch_memory();
+  keep_house();
   wheel_.advance(now, [this](TimerNode& node) { on_timer(node); });
   lane_.poll(*this);
   publish_sys();
@@ -65,8 +70,16 @@ void Shard::end_turn() {
   }
 }
 
+void Shard::keep_house() {
+  if (now_ < house_due_) return;
+  house_due_ = now_ + kHouseEveryMs;
+  cache_.age(kAgeParts);
+  pool_.free_some(kPoolParts);
+}
+
 TimeMs Shard::next_deadline() const {
-  const TimeMs due = std::min({wheel_.next_deadline(), refusals_.next_report(), sys_due_});
+  TimeMs due = std::min({wheel_.next_deadline(), refusals_.next_report(), sys_due_});
+  if (cache_.count() != 0 || pool_.kept_bytes() != 0) due = std::min(due, house_due_);
   if (!awaiting_replay_turn_.empty() || !filter_work_.empty() || !endings_.empty()) return std::min(due, now_);
   return memory_full_ ? std::min(due, memory_due_ + kMemoryWakeMs) : due;
 }

@@ -193,6 +193,8 @@ class Shard final : private storage::LaneEvents, private storage::Recovery {
   bool still_subscribed(Session& session, std::string_view filter);
   void resume_replays();
 
+  void keep_house();
+
   // filter_work.cpp
   bool filter_work_left(std::size_t keep) const;
   void filter_done(std::string_view filter);
@@ -361,6 +363,7 @@ class Shard final : private storage::LaneEvents, private storage::Recovery {
   boost::unordered_flat_map<storage::SessionId, Recovered> recovered_;  // while recovering
   bool shutting_down_ = false;
 
+  TimeMs house_due_ = 0;
   TimeMs sys_due_;  // kNever on all shards but the first
   bool memory_full_ = false;
   TimeMs memory_due_ = 0;         // next look at it

@@ -50,6 +50,8 @@ void Socket::on_events(std::uint32_t events) {
 
 ShardThread::ShardThread(std::uint32_t index, broker::SharedState& shared, storage::Store& store, Log& log)
     : limited_(log),
+      shared_(shared),
+      trims_(index == 0),
       lane_(store.open_lane(index,
                             [this] {
                               store_ready_.store(true, std::memory_order_seq_cst);
@@ -87,11 +89,19 @@ void ShardThread::shut_down(TimeMs grace_ms) {
   loop_.wake();
 }
 
+std::uint64_t ShardThread::packets_of_all() const {
+  std::uint64_t sum = 0;
+  for (const broker::Counters& of_shard : shared_.counters)
+    sum += of_shard.packets_received.total() + of_shard.packets_sent.total();
+  return sum;
+}
+
 // --- turns
 
 void ShardThread::begin_turn(TimeMs now) {
   now_ = now;
   limited_.advance(now);
+  if (trims_ && now >= trimmer_.next_look()) trimmer_.look(now, packets_of_all());
   shard_.begin_turn(now);
   for (auto& listener : listeners_) listener->resume_if_due(now);
   if (inbox_full_.load(std::memory_order_acquire)) take_inbox();
@@ -122,6 +132,7 @@ void ShardThread::end_turn() {
 
 TimeMs ShardThread::next_deadline() {
   TimeMs due = std::min({shard_.next_deadline(), shutdown_deadline_, limited_.next_report()});
+  if (trims_) due = std::min(due, trimmer_.next_look());
   if (!lingering_.empty()) due = std::min(due, lingering_.front().deadline);
   for (const auto& listener : listeners_) due = std::min(due, listener->resumes_at());
   return congested_.empty() ? due : std::min(due, now_ + 1);

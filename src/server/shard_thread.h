@@ -20,6 +20,7 @@
 #include "broker/shard.h"
 #include "net/event_loop.h"
 #include "net/listener.h"
+#include "server/heap_trimmer.h"
 #include "server/socket.h"
 #include "storage/store.h"
 
@@ -92,7 +93,12 @@ class ShardThread final : private broker::ShardHost, private net::TurnHooks {
   void close_everything();
   bool is_full(const Socket& socket) const;
 
+  std::uint64_t packets_of_all() const;
+
   LogLimiter limited_;
+  const broker::SharedState& shared_;
+  const bool trims_;  // the first thread does it for all
+  HeapTrimmer trimmer_;
   SystemRandom random_;
   net::EventLoop loop_;
   std::unique_ptr<storage::Lane> lane_;

@@ -1,6 +1,7 @@
-// petrel_hostile: attacks a broker on this host for a time, while well-behaved clients watch. Prints one line of JSON
-// an attack and one of the well-behaved clients. Exit code 1: something went wrong; the line says what, and with which
-// seed.
+// petrel_hostile: attacks a broker on this host for a time, or is the well-behaved clients that watch it. Prints one
+// line of JSON an attack, or one of the well-behaved clients. Exit code 1: something went wrong; the line says what,
+// and with which seed.
+#include <sched.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -29,6 +30,7 @@ struct Options {
   bool list = false;
   bool clear = false;
   bool sessions = false;
+  bool calm = false;
 };
 
 std::vector<Attack> all_attacks() {
@@ -55,14 +57,20 @@ class Run {
 
   int run() {
     const std::vector<Attack> chosen = choose();
-    CalmClients calm(port_, options_.seed);
-    std::thread watching([&] { watch(calm); });
+    give_way();
     const auto until =
         Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(options_.seconds));
     std::vector<std::thread> threads;
     for (const Attack& attack : chosen) threads.emplace_back([this, attack, until] { fight(attack, until); });
     for (std::thread& thread : threads) thread.join();
-    std::this_thread::sleep_until(until);
+    return failed_ ? 1 : 0;
+  }
+
+  // The well-behaved clients, until the time is over.
+  int run_calm() {
+    CalmClients calm(port_, options_.seed);
+    std::thread watching([&] { watch(calm); });
+    std::this_thread::sleep_for(std::chrono::duration<double>(options_.seconds));
     calm.stop();
     watching.join();
     return failed_ ? 1 : 0;
@@ -74,9 +82,14 @@ class Run {
     for (const Attack& attack : all_attacks())
       for (const std::string& name : options_.attacks)
         if (name == attack.name || name == "all") chosen.push_back(attack);
-    if (chosen.empty() && options_.attacks != std::vector<std::string>{"none"})
-      throw Failure("no such attack; see --list");
+    if (chosen.empty()) throw Failure("no such attack; see --list");
     return chosen;
+  }
+
+  // Attackers have processors of their own in the world; here they take what broker and well-behaved clients leave.
+  static void give_way() {
+    const sched_param none{};
+    if (sched_setscheduler(0, SCHED_IDLE, &none) != 0) setpriority(PRIO_PROCESS, 0, 19);
   }
 
   void print(const json& line) {
@@ -87,8 +100,6 @@ class Run {
   }
 
   void fight(const Attack& attack, Clock::time_point until) {
-    // Attackers have processors of their own in the world; here they take what broker and watchers leave.
-    setpriority(PRIO_PROCESS, static_cast<id_t>(gettid()), 19);
     const std::uint64_t seed = options_.seed ^ std::hash<std::string_view>{}(attack.name);
     Crowd crowd(port_, seed);
     json line{{"attack", attack.name}};
@@ -144,20 +155,20 @@ int main_of(const Options& options) {
     std::printf("%s\n", json{{"retained", retained}, {"sessions", sessions}}.dump().c_str());
     return 0;
   }
-  return Run(options, port).run();
+  return options.calm ? Run(options, port).run_calm() : Run(options, port).run();
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app("Attacks an MQTT broker on this host, while well-behaved clients watch.");
+  CLI::App app("Attacks an MQTT broker on this host, or watches it as well-behaved clients.");
   Options options;
   app.add_option("address", options.address, "127.0.0.1:PORT");
-  app.add_option("--attack", options.attacks, "Names of attacks at the same time, \"all\", or \"none\" to only watch")
-      ->default_val("all");
+  app.add_option("--attack", options.attacks, "Names of attacks at the same time, or \"all\"")->default_val("all");
   app.add_option("--seconds", options.seconds, "For how long")->capture_default_str();
   app.add_option("--seed", options.seed, "The same seed makes the same attack")->capture_default_str();
   app.add_option("--corpus", options.corpus, "The folder with decode_*/")->capture_default_str();
+  app.add_flag("--calm", options.calm, "Be the well-behaved clients");
   app.add_flag("--list", options.list, "Print the names of the attacks");
   app.add_flag("--clear", options.clear, "Take back the retained messages that attackers leave");
   app.add_flag("--sessions", options.sessions, "With --clear: end the sessions, too");
