@@ -21,7 +21,7 @@ class Play {
   Play(ProtocolVersion version, Script script) : version_(version), script_(script) {}
 
   void run() {
-    for (int events = 0; !script_.done() && events < 500; ++events) event();
+    for (int events = 0; !script_.done() && events < 200; ++events) event();
     finish();
   }
 
@@ -224,7 +224,7 @@ class Play {
     acknowledge_all(client);
     if (client.connection->ended) return;  // refused: a limit
     const std::uint64_t before = client.connection->messages;
-    constexpr std::uint64_t kMessages = 30;
+    constexpr std::uint64_t kMessages = 12;
     for (std::uint64_t i = 0; i < kMessages; ++i) {
       wire::Publish publish;
       publish.topic = "last";

@@ -1,6 +1,8 @@
 // Acknowledgements wait for the store: what a turn changes is one batch, and every acknowledgement of that turn is held
 // until the batch is committed. Held packets leave in the order they were made, so the order of acknowledgements is the
 // order of the packets they acknowledge [MQTT-4.6.0-2] to [MQTT-4.6.0-4].
+#include <boost/unordered/unordered_flat_set.hpp>
+
 #include "broker/shard.h"
 #include "broker/write_packet.h"
 
@@ -23,6 +25,7 @@ void Shard::hold(Session& session, Held::Kind kind, wire::PacketId packet_id, st
 }
 
 void Shard::submit() {
+  if (trouble_ && !held_.empty()) release_independent();
   if (batch_.changes.empty()) {
     if (held_.empty()) return;
     if (!waiting_.empty()) {
@@ -40,6 +43,28 @@ void Shard::submit() {
   waiting_.push_back({batch_.number, std::move(held_)});
   held_ = {};
   lane_.commit(std::exchange(batch_, {}));
+}
+
+// While the store takes nothing, what rests on no change must not wait for those that cannot be made: refusals, and all
+// that a session without a place in the store is owed, for whatever of it needed the store has been refused. But each
+// session's packets stay in their order.
+void Shard::release_independent() {
+  boost::unordered_flat_set<topics::SubscriberId> waiting;
+  for (const HeldBatch& batch : waiting_)
+    for (const Held& held : batch.held) waiting.insert(held.session);
+  std::vector<Held> made = std::exchange(held_, {});
+  std::vector<Held> independent;
+  for (Held& one : made) {
+    const Session* session = find(one.session);
+    const bool rests_on_nothing = session == nullptr || session->stored == 0 || wire::is_error(one.reason);
+    if (rests_on_nothing && !waiting.contains(one.session)) {
+      independent.push_back(std::move(one));
+    } else {
+      waiting.insert(one.session);
+      held_.push_back(std::move(one));
+    }
+  }
+  release_held(independent);
 }
 
 void Shard::on_committed(storage::BatchNumber number) {

@@ -30,7 +30,8 @@ void Shard::filter_done(std::string_view filter) { filter_work_left_ -= std::min
 bool Shard::subscribe_some(Session& session, const wire::Subscribe& packet, wire::Suback& answer, std::size_t keep) {
   while (answer.reasons.size() < packet.subscriptions.size()) {
     if (!filter_work_left(keep)) return false;
-    const wire::Subscription& subscription = packet.subscriptions[answer.reasons.size()];
+    wire::Subscription subscription = packet.subscriptions[answer.reasons.size()];
+    subscription.options.maximum_qos = std::min(subscription.options.maximum_qos, session.connection->maximum_qos);
     Reason reason = subscribe(session, subscription, packet.subscription_identifier);
     // 3.x knows only one refusal (3.1.1, 3.9.3); 3.1 not even that, but 0x80 is what its clients are sent.
     if (wire::is_error(reason) && session.connection->version != wire::ProtocolVersion::kV5)

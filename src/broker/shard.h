@@ -261,6 +261,7 @@ class Shard final : private storage::LaneEvents, private storage::Recovery {
   void release_held(std::vector<Held>& held);
   void release_one(Held& held);
   void submit();
+  void release_independent();
   void change(storage::Change change) { batch_.changes.push_back(std::move(change)); }
   void on_committed(storage::BatchNumber number) override;
   void on_trouble(const storage::StoreError& error) override;

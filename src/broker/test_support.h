@@ -109,6 +109,32 @@ class TestClient final : public Connection {
   wire::PacketId last_packet_id_ = 0;
 };
 
+// A lane whose store takes nothing while a test says so.
+class StoppableLane final : public storage::Lane {
+ public:
+  explicit StoppableLane(std::unique_ptr<storage::Lane> lane) : lane_(std::move(lane)) {}
+  void set_trouble(std::optional<storage::StoreError> trouble) {
+    trouble_ = std::move(trouble);
+    news_ = true;
+  }
+  void commit(storage::Batch batch) override { waiting_.push_back(std::move(batch)); }
+  void read_queue(storage::SessionId session, std::uint64_t request, storage::QueuePosition position, std::size_t limit,
+                  std::size_t limit_bytes) override {
+    lane_->read_queue(session, request, std::move(position), limit, limit_bytes);
+  }
+  void poll(storage::LaneEvents& events) override {
+    if (std::exchange(news_, false)) trouble_ ? events.on_trouble(*trouble_) : events.on_trouble_over();
+    for (; !trouble_ && !waiting_.empty(); waiting_.pop_front()) lane_->commit(std::move(waiting_.front()));
+    lane_->poll(events);
+  }
+
+ private:
+  std::unique_ptr<storage::Lane> lane_;
+  std::deque<storage::Batch> waiting_;
+  std::optional<storage::StoreError> trouble_;
+  bool news_ = false;
+};
+
 class TestBroker {
  public:
   explicit TestBroker(const Settings& settings = {}, std::uint32_t shards = 1)
@@ -150,6 +176,12 @@ class TestBroker {
     run();
   }
 
+  // The store takes nothing from now on, or takes all again.
+  void set_store_trouble(std::optional<storage::StoreError> trouble) {
+    for (auto& driver : drivers_) driver->lane.set_trouble(trouble);
+    run();
+  }
+
   TimeMs now() const { return now_; }
   SharedState& shared() { return shared_; }
   Shard& shard(std::uint32_t index = 0) { return drivers_[index]->shard; }
@@ -168,14 +200,14 @@ class TestBroker {
   friend class TestClient;
   struct Driver final : ShardHost {
     Driver(TestBroker& b, std::uint32_t i)
-        : broker(b), lane(b.store_.open_lane(i, [] {})), shard(i, b.shared_, *lane, *this, b.log_, b.random_) {}
+        : broker(b), lane(b.store_.open_lane(i, [] {})), shard(i, b.shared_, lane, *this, b.log_, b.random_) {}
     void request_flush(Connection&) override {}
     void close(Connection& connection) override { static_cast<TestClient&>(connection).closed = true; }
     void resume(Connection& connection) override { static_cast<TestClient&>(connection).is_paused = false; }
     void post(std::uint32_t to, Mail what) override { broker.drivers_[to]->mail.push_back(std::move(what)); }
 
     TestBroker& broker;
-    std::unique_ptr<storage::Lane> lane;
+    StoppableLane lane;
     std::deque<Mail> mail;
     Shard shard;
   };

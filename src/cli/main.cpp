@@ -19,12 +19,21 @@ CLI::App* add_serve(CLI::App& app, ServeOptions& options) {
                    "Configuration file (TOML); petrel check-config tells its mistakes")
       ->type_name("FILE");
   serve
-      ->add_option("--listen", options.listen,
-                   "Address to listen on, may be given more than once (default tcp://127.0.0.1:1883)")
-      ->type_name("tcp://HOST:PORT");
+      ->add_option(
+          "--listen", options.listen,
+          "Address to listen on, may be given more than once (default tcp://127.0.0.1:1883); schemes: tcp, tls, "
+          "ws, wss, http, https, and unix:///PATH")
+      ->type_name("SCHEME://HOST:PORT");
+  serve->add_option("--certificate", options.certificate, "Certificate (PEM) of the tls, wss and https addresses")
+      ->type_name("FILE");
+  serve->add_option("--key", options.key, "Its private key (PEM)")->type_name("FILE");
   serve->add_flag("--allow-anonymous", options.allow_anonymous,
                   "Let clients in without credentials on addresses that are not loopback");
-  serve->add_option("--store", options.store, "Where sessions and messages are kept: memory")->type_name("STORE");
+  serve
+      ->add_option("--store", options.store,
+                   "Where sessions and messages are kept: rocksdb:DIRECTORY, rocksdb (the default: in /var/lib/petrel "
+                   "or ~/.local/state/petrel) or memory")
+      ->type_name("STORE");
   serve
       ->add_option("--threads", options.threads,
                    "Number of shards, each on a thread of its own (default: one per core)")
@@ -35,9 +44,12 @@ CLI::App* add_serve(CLI::App& app, ServeOptions& options) {
   serve->footer(
       "Examples:\n"
       "  petrel serve\n"
+      "  petrel serve --store rocksdb:/srv/mqtt\n"
       "  petrel serve --listen tcp://127.0.0.1:1884 --log-level debug\n"
       "  petrel serve --listen tcp://0.0.0.0:1883 --allow-anonymous\n"
-      "Signals: SIGINT and SIGTERM shut down gracefully, a second one at once.\n"
+      "  petrel serve --listen wss://127.0.0.1:8084 --certificate broker.pem --key broker.key\n"
+      "Signals: SIGINT and SIGTERM shut down gracefully, a second one at once; SIGHUP reads certificates, keys and\n"
+      "pre-shared keys again.\n"
       "Exit codes: 0 shut down, 1 a mistake in flags or configuration, 2 cannot start.");
   return serve;
 }
@@ -60,12 +72,20 @@ int run(int argc, char** argv) {
   CLI::App* check = app.add_subcommand("check-config", "Check a configuration file and tell all its mistakes");
   check->add_option("FILE,-c,--config", config_path, "Configuration file (TOML)")->required();
 
+  std::string store_directory;
+  CLI::App* store = app.add_subcommand("store", "Look after a store on disk");
+  store->require_subcommand(1);
+  CLI::App* check_store = store->add_subcommand("check", "Read everything in a store that no broker uses");
+  check_store->add_option("DIRECTORY", store_directory, "Where the store is (serve --store rocksdb:DIRECTORY)")
+      ->required();
+
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : 1;
   }
   if (serve->parsed()) return petrel::cli::serve(serve_options);
+  if (check_store->parsed()) return petrel::cli::check_store(store_directory);
   return petrel::cli::check_config_file(config_path);
 }
 

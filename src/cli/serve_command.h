@@ -10,6 +10,7 @@ namespace petrel::cli {
 struct ServeOptions {
   std::optional<std::string> config_file;
   std::vector<std::string> listen;
+  std::optional<std::string> certificate, key;
   std::optional<std::string> store, log_level, log_format;
   std::optional<unsigned> threads;
   bool allow_anonymous = false;
@@ -21,5 +22,8 @@ int serve(const ServeOptions& options);
 
 // `petrel check-config FILE`: 0 when the file is right, 1 and all mistakes otherwise.
 int check_config_file(const std::string& path);
+
+// `petrel store check DIRECTORY`: 0 when all can be read, 1 and what is damaged otherwise.
+int check_store(const std::string& directory);
 
 }  // namespace petrel::cli

@@ -14,6 +14,7 @@ using broker::SysSettings;
 
 constexpr std::array<std::string_view, 4> kLogLevels{"error", "warning", "info", "debug"};
 constexpr std::array<std::string_view, 2> kLogFormats{"human", "json"};
+constexpr std::array<std::string_view, 3> kSyncs{"always", "interval", "os"};
 constexpr std::array<std::string_view, 2> kQueuePolicies{"drop-newest", "drop-oldest"};
 constexpr std::array<std::string_view, 3> kSysAccess{"loopback", "all", "none"};
 
@@ -90,8 +91,9 @@ constexpr ConfigKey sys_id() {
 
 constexpr ConfigKey store() {
   ConfigKey key{"", "store", KeyKind::kText, "",
-                "Where sessions and messages are kept: \"memory\", for as long as the "
-                "process lives."};
+                "Where sessions and messages are kept: \"rocksdb:DIRECTORY\", on disk; \"rocksdb\", on disk in "
+                "$STATE_DIRECTORY, /var/lib/petrel (root, or where it can be written), $XDG_STATE_HOME/petrel or "
+                "~/.local/state/petrel; \"memory\", for as long as the process lives."};
   key.text = &Config::store;
   return key;
 }
@@ -99,6 +101,11 @@ constexpr ConfigKey store() {
 constexpr ConfigKey kKeys[] = {
     integer<&Config::threads>("", "threads", "", 0, 256, "Threads that serve clients. 0: one per core."),
     store(),
+
+    choice<&Config::sync>("storage", "sync", kSyncs,
+                          "When what is acknowledged survives a power failure: always, at once; interval, within a "
+                          "second; os, when the system writes it, within half a minute. A killed broker loses nothing "
+                          "in any of them."),
 
     choice<&Config::log_level>("log", "level", kLogLevels, "The least important kind of line that is still written."),
     choice<&Config::log_format>("log", "format", kLogFormats,
@@ -196,6 +203,7 @@ constexpr ConfigKey kKeys[] = {
 
 constexpr ConfigSection kSections[] = {
     {"", ""},
+    {"storage", "How a store on disk works (see store)."},
     {"log", "What is written about the broker's work, on standard error."},
     {"limits", "What one client, and all of them together, may use."},
     {"sys", "What the broker tells about itself in topics of its own."},

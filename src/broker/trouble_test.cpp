@@ -1,0 +1,59 @@
+// While the store takes nothing: what needs it is refused, all else is served, and nothing is acknowledged too early.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "broker/test_support.h"
+
+namespace petrel::broker::test {
+namespace {
+
+using enum wire::ReasonCode;
+using wire::PacketType;
+using wire::Qos;
+
+const storage::StoreError kFull{"the disk is full", true};
+
+// A client with a session that lasts, one that listens, and one that publishes, both without.
+struct Trouble : testing::Test {
+  Trouble() {
+    EXPECT_EQ(lasting.connect("lasting", false, 3600), kSuccess);
+    EXPECT_EQ(lasting.subscribe("stored"), kGrantedQos1);
+    EXPECT_EQ(listener.connect("listener"), kSuccess);
+    EXPECT_EQ(listener.subscribe("live"), kGrantedQos1);
+    EXPECT_EQ(writer.connect("writer"), kSuccess);
+    EXPECT_EQ(other.connect("other"), kSuccess);
+  }
+  TestBroker broker;
+  TestClient &lasting = broker.open(), &listener = broker.open(), &writer = broker.open(), &other = broker.open();
+};
+
+TEST_F(Trouble, RefusesWhatNeedsTheStoreAndServesTheRest) {
+  broker.set_store_trouble(kFull);
+  EXPECT_EQ(writer.publish("stored", "x"), kQuotaExceeded);
+  EXPECT_EQ(writer.publish("kept", "x", Qos::k1, true), kQuotaExceeded);
+  EXPECT_EQ(broker.open().connect("new", false, 3600), kServerUnavailable);
+  EXPECT_EQ(broker.open().connect("passing"), kSuccess);
+  for (const Qos qos : {Qos::k1, Qos::k2}) EXPECT_EQ(writer.publish("live", "x", qos), kSuccess);
+  EXPECT_EQ(listener.message().payload, "x");
+  broker.set_store_trouble(std::nullopt);
+  EXPECT_EQ(writer.publish("stored", "y"), kSuccess);
+  EXPECT_EQ(lasting.message().payload, "y");
+}
+
+// A change that was on its way when the trouble began does not stop those who have nothing to do with it.
+TEST_F(Trouble, WhatWaitsForTheStoreHoldsUpItsOwnSessionOnly) {
+  broker.set_store_trouble(kFull);
+  listener.disconnect();
+  lasting.disconnect();  // a change that waits
+  EXPECT_EQ(writer.publish("live", "x"), kNoMatchingSubscribers);
+  EXPECT_EQ(writer.publish("stored", "x"), kQuotaExceeded);
+  EXPECT_EQ(broker.open().connect("passing"), kSuccess);
+  broker.set_store_trouble(std::nullopt);
+  EXPECT_EQ(writer.publish("stored", "y"), kSuccess);
+  TestClient& back = broker.open();
+  EXPECT_EQ(back.connect("lasting", false, 3600), kSuccess);
+  EXPECT_EQ(back.message().payload, "y");
+}
+
+}  // namespace
+}  // namespace petrel::broker::test

@@ -1,0 +1,286 @@
+// The store on a disk that fails. What was reported committed is kept to the letter: it is compared with a model of
+// what the lane was told.
+#include <gmock/gmock.h>
+
+#include <random>
+#include <set>
+
+#include "storage/contract.h"
+#include "storage/rocksdb/fault_env.h"
+#include "storage/rocksdb/rocksdb_store.h"
+#include "storage/rocksdb/test_directory.h"
+
+namespace petrel::storage {
+namespace {
+
+using Fault = FaultFileSystem::Fault;
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+Enqueue enqueue(SessionId session, MessageId message) {
+  wire::Message::Parts parts;
+  parts.topic = "a/b";
+  parts.payload = "a payload of some length, so that a damaged one is seen";
+  parts.qos = wire::Qos::k1;
+  return {session, {message, wire::Message::create(parts), "", wire::Qos::k1, false, ""}};
+}
+
+// A lane that is told of trouble.
+class FaultLane final : public LaneEvents {
+ public:
+  explicit FaultLane(Store& store)
+      : lane_(store.open_lane(0, [this] {
+          const std::lock_guard lock(mutex_);
+          wake_ = true;
+          woken_.notify_one();
+        })) {}
+
+  void submit(std::vector<Change> changes) { lane_->commit({++number_, std::move(changes)}); }
+  void settle() {
+    wait([this] { return committed_ == number_; });
+  }
+  void commit(std::vector<Change> changes) {
+    submit(std::move(changes));
+    settle();
+  }
+  const StoreError& await_trouble() {
+    wait([this] { return trouble_.has_value(); });
+    return *trouble_;
+  }
+  bool in_trouble() const { return trouble_.has_value(); }
+  std::set<MessageId> read(SessionId session) {
+    page_.reset();
+    lane_->read_queue(session, 1, {}, 100'000, 1U << 30);
+    wait([this] { return page_.has_value(); });
+    EXPECT_FALSE(page_->error) << page_->error->what;
+    std::set<MessageId> found;
+    for (const QueueEntry& entry : page_->entries) found.insert(entry.id);
+    return found;
+  }
+
+ private:
+  void wait(const std::function<bool()>& done) {
+    for (lane_->poll(*this); !done(); lane_->poll(*this)) {
+      std::unique_lock lock(mutex_);
+      woken_.wait(lock, [this] { return wake_; });
+      wake_ = false;
+    }
+  }
+  void on_committed(BatchNumber number) override {
+    EXPECT_EQ(number, committed_ + 1);
+    committed_ = number;
+  }
+  void on_trouble(const StoreError& error) override { trouble_ = error; }
+  void on_trouble_over() override { trouble_.reset(); }
+  void on_queue_page(QueuePage page) override { page_ = std::move(page); }
+
+  std::mutex mutex_;
+  std::condition_variable woken_;
+  bool wake_ = false;
+  BatchNumber number_ = 0, committed_ = 0;
+  std::optional<StoreError> trouble_;
+  std::optional<QueuePage> page_;
+  std::unique_ptr<Lane> lane_;
+};
+
+class Faults : public testing::Test {
+ protected:
+  Faults() : system_(std::make_shared<FaultFileSystem>()), env_(std::make_unique<FaultEnv>(system_)) {}
+
+  Result<void, StoreError> open(Sync sync) {
+    RocksStoreOptions options;
+    options.directory = directory_.path();
+    options.sync = sync;
+    options.sync_interval_ms = sync_interval_ms_;
+    options.retry_ms = 1;
+    options.env = env_.get();
+    options.sync_file = [this](const std::string& name) { return system_->sync_file(name); };
+    auto opened = RocksStore::open(options);
+    if (!opened.has_value()) return opened.error();
+    store_ = std::move(*opened);
+    return {};
+  }
+  void lose_power() {
+    system_->fail_all(Fault::kPowerOff);
+    store_.reset();
+    system_->power_loss();
+  }
+  std::set<MessageId> queue(SessionId session) { return FaultLane(*store_).read(session); }
+
+  TimeMs sync_interval_ms_ = 3'600'000;
+  TestDirectory directory_;
+  std::shared_ptr<FaultFileSystem> system_;
+  std::unique_ptr<rocksdb::Env> env_;
+  std::unique_ptr<RocksStore> store_;
+};
+
+PutSession put_session(SessionId id) { return {{id, "client", 60, false, 0}}; }
+
+// What a session's queue must hold.
+struct Model {
+  std::set<MessageId> waiting;
+  std::uint64_t counter = 0;
+
+  // A few messages in, some of the oldest out.
+  std::vector<Change> step(std::mt19937& random) {
+    std::vector<Change> changes;
+    std::vector<MessageId> out;
+    for (const MessageId id : waiting) {
+      if (random() % 3 == 0) break;
+      out.push_back(id);
+    }
+    for (const MessageId id : out) {
+      changes.emplace_back(Acknowledge{1, id});
+      waiting.erase(id);
+    }
+    for (auto i = random() % 4; i > 0; --i) {
+      waiting.insert(make_message_id(++counter, 0));
+      changes.emplace_back(enqueue(1, make_message_id(counter, 0)));
+    }
+    return changes;
+  }
+};
+
+TEST_F(Faults, WithSyncAlwaysAPowerFailureLosesNothing) {
+  std::mt19937 random(7);
+  Model model;
+  ASSERT_TRUE(open(Sync::kAlways).has_value());
+  FaultLane(*store_).commit({put_session(1)});
+  for (int life = 0; life < 12; ++life) {
+    {
+      FaultLane lane(*store_);
+      for (unsigned i = 0; i < 1 + random() % 30; ++i) {
+        lane.commit(model.step(random));
+        if (random() % 20 == 0) store_->flush();
+      }
+    }
+    lose_power();
+    const auto opened = open(Sync::kAlways);
+    ASSERT_TRUE(opened.has_value()) << opened.error().what;
+    EXPECT_EQ(queue(1), model.waiting) << "after life " << life;
+    EXPECT_GE(store_->last_message_id(), model.waiting.empty() ? 0 : *model.waiting.rbegin());
+  }
+}
+
+TEST_F(Faults, WithoutSyncAPowerFailureLosesTheEndOnly) {
+  ASSERT_TRUE(open(Sync::kOs).has_value());
+  {
+    FaultLane lane(*store_);
+    lane.commit({put_session(1), enqueue(1, make_message_id(1, 0))});
+    store_->flush();
+    for (std::uint64_t i = 2; i <= 100; ++i) {
+      lane.commit({enqueue(1, make_message_id(i, 0)), Acknowledge{1, make_message_id(i - 1, 0)}});
+      if (i == 50) store_->flush();
+    }
+  }
+  lose_power();
+  const auto opened = open(Sync::kOs);
+  ASSERT_TRUE(opened.has_value()) << opened.error().what;
+  // A later state of the whole, not a mixture: one message waits.
+  const std::set<MessageId> found = queue(1);
+  ASSERT_EQ(found.size(), 1U);
+  EXPECT_GE(*found.begin(), make_message_id(50, 0));
+}
+
+TEST_F(Faults, WithAnIntervalThatIsOverAPowerFailureLosesNothing) {
+  sync_interval_ms_ = 1;
+  ASSERT_TRUE(open(Sync::kInterval).has_value());
+  {
+    FaultLane lane(*store_);
+    lane.commit({put_session(1), enqueue(1, make_message_id(1, 0))});
+    // A sync that begins from now on takes the message along; two must have ended.
+    std::uint64_t next = 2;
+    for (const long syncs = system_->syncs(); system_->syncs() < syncs + 4;)
+      lane.commit({enqueue(1, make_message_id(next++, 0))});
+  }
+  lose_power();
+  ASSERT_TRUE(open(Sync::kInterval).has_value());
+  EXPECT_THAT(queue(1), testing::Contains(make_message_id(1, 0)));
+}
+
+TEST_F(Faults, AFullDiskIsToldAndWaitedFor) {
+  ASSERT_TRUE(open(Sync::kInterval).has_value());
+  FaultLane lane(*store_), other(*store_);
+  lane.commit({put_session(1), enqueue(1, make_message_id(1, 0))});
+  system_->fail_all(Fault::kNoSpace);
+  lane.submit({enqueue(1, make_message_id(2, 0))});
+  EXPECT_THAT(lane.await_trouble().what, HasSubstr("is full: free some space"));
+  EXPECT_TRUE(lane.await_trouble().full);
+  EXPECT_TRUE(other.await_trouble().full);
+  FaultLane late(*store_);
+  EXPECT_TRUE(late.await_trouble().full);
+  lane.submit({enqueue(1, make_message_id(3, 0)), Acknowledge{1, make_message_id(1, 0)}});
+  system_->fail_all(Fault::kNone);
+  lane.settle();
+  EXPECT_FALSE(lane.in_trouble());
+  EXPECT_THAT(lane.read(1), ElementsAre(make_message_id(2, 0), make_message_id(3, 0)));
+}
+
+TEST_F(Faults, ALaneEndsInTroubleWithoutItsChanges) {
+  ASSERT_TRUE(open(Sync::kInterval).has_value());
+  {
+    FaultLane lane(*store_), other(*store_);
+    lane.commit({put_session(1), enqueue(1, make_message_id(1, 0))});
+    system_->fail_all(Fault::kError);
+    lane.submit({enqueue(1, make_message_id(2, 0))});
+    EXPECT_THAT(lane.await_trouble().what, HasSubstr("Input/output error"));
+    EXPECT_FALSE(lane.await_trouble().full);
+    other.submit({Acknowledge{1, make_message_id(1, 0)}});
+  }
+  system_->fail_all(Fault::kNone);
+  store_.reset();
+  ASSERT_TRUE(open(Sync::kInterval).has_value());
+  EXPECT_THAT(queue(1), ElementsAre(make_message_id(1, 0)));
+}
+
+// Whichever changes fail, again and again: what was committed stays, and the store works again without a restart.
+TEST_F(Faults, AnyChangeMayFail) {
+  std::mt19937 random(4);
+  for (long n = 1; n <= 16; ++n) {
+    Model model;
+    store_.reset();
+    std::filesystem::remove_all(directory_.path());
+    const Sync sync = n % 2 == 0 ? Sync::kAlways : Sync::kOs;
+    ASSERT_TRUE(open(sync).has_value());
+    {
+      FaultLane lane(*store_);
+      lane.commit({put_session(1)});
+      system_->fail_at(n, n % 3 == 0 ? Fault::kNoSpace : Fault::kError);
+      for (int i = 0; i < 30; ++i) {
+        lane.commit(model.step(random));
+        if (random() % 6 == 0) store_->flush();
+        if (random() % 5 == 0) (void)store_->collect().has_value();
+        if (random() % 4 == 0)
+          system_->fail_at(1 + static_cast<long>(random() % 12), random() % 2 == 0 ? Fault::kNoSpace : Fault::kError);
+      }
+      system_->fail_at(0, Fault::kNone);
+      lane.commit(model.step(random));
+      EXPECT_FALSE(lane.in_trouble());
+    }
+    EXPECT_EQ(queue(1), model.waiting) << "change " << n;
+    lose_power();
+    if (sync != Sync::kAlways) continue;
+    const auto opened = open(sync);
+    ASSERT_TRUE(opened.has_value()) << n << ": " << opened.error().what;
+    EXPECT_EQ(queue(1), model.waiting) << "after the power failed, change " << n;
+  }
+}
+
+TEST_F(Faults, FailuresWhileOpeningAreErrors) {
+  for (long n = 1; n <= 40; n += 3) {
+    store_.reset();
+    std::filesystem::remove_all(directory_.path());
+    system_->fail_at(n, Fault::kError);
+    const auto opened = open(Sync::kInterval);
+    if (!opened.has_value()) {
+      EXPECT_THAT(opened.error().what, HasSubstr("Input/output error"));
+    }
+    system_->fail_at(0, Fault::kNone);
+    store_.reset();
+    const auto again = open(Sync::kInterval);
+    EXPECT_TRUE(again.has_value()) << n << ": " << again.error().what;
+  }
+}
+
+}  // namespace
+}  // namespace petrel::storage

@@ -1,0 +1,252 @@
+// What the layout promises: small entries, long queues that cost neither memory nor time, acknowledgements that delete
+// nothing, messages that leave the disk when nobody waits for them, and damage that is told.
+#include <gmock/gmock.h>
+
+#include <filesystem>
+#include <fstream>
+#include <random>
+
+#include "storage/contract.h"
+#include "storage/rocksdb/rocksdb_store.h"
+#include "storage/rocksdb/test_directory.h"
+
+namespace petrel::storage {
+namespace {
+
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::SizeIs;
+
+constexpr std::uint64_t kFirst = std::uint64_t{1'700'000'000'000} << 12;  // as the broker counts: milliseconds and more
+
+MessageId id(std::uint64_t counter, std::uint32_t lane = 0) { return make_message_id(kFirst + counter, lane); }
+
+Ref<const wire::Message> message(std::string_view payload) {
+  wire::Message::Parts parts;
+  parts.topic = "a/b";
+  parts.payload = payload;
+  parts.qos = wire::Qos::k1;
+  return wire::Message::create(parts);
+}
+
+Enqueue enqueue(SessionId session, MessageId id, Ref<const wire::Message> message) {
+  return {session, {id, std::move(message), "", wire::Qos::k1, false, ""}};
+}
+
+PutSession put_session(SessionId id) { return {{id, "client " + std::to_string(id), 60, false, 0}}; }
+
+// Bytes that do not compress, so that sizes mean something.
+std::string noise(std::size_t size, std::uint32_t seed) {
+  std::mt19937 random(seed);
+  std::string bytes(size, '\0');
+  for (char& c : bytes) c = static_cast<char>(random());
+  return bytes;
+}
+
+class Layout : public testing::Test {
+ protected:
+  Layout() { open(); }
+  void open() {
+    store_.reset();
+    RocksStoreOptions options;
+    options.directory = directory_.path();
+    options.sync = Sync::kOs;
+    options.collect_interval_ms = 3'600'000;
+    options.collect_bytes = 0;
+    auto opened = RocksStore::open(options);
+    ASSERT_TRUE(opened.has_value()) << opened.error().what;
+    store_ = std::move(*opened);
+  }
+  std::string refusal() {
+    RocksStoreOptions options;
+    options.directory = directory_.path();
+    const auto opened = RocksStore::open(options);
+    return opened.has_value() ? "" : opened.error().what;
+  }
+
+  TestDirectory directory_;
+  std::unique_ptr<RocksStore> store_;
+};
+
+TEST_F(Layout, AMessageForAThousandSessionsIsOneBodyAndAThousandSmallEntries) {
+  constexpr SessionId kSessions = 1000;
+  constexpr std::uint64_t kMessages = 50;
+  constexpr std::size_t kPayload = 1000;
+  {
+    ContractLane lane(*store_, 0);
+    std::vector<Change> sessions;
+    for (SessionId s = 1; s <= kSessions; ++s) sessions.emplace_back(put_session(s));
+    lane.commit(std::move(sessions));
+    const std::uint64_t log_before = store_->counts().log_bytes;
+    for (std::uint64_t m = 1; m <= kMessages; ++m) {
+      const auto body = message(noise(kPayload, static_cast<std::uint32_t>(m)));
+      std::vector<Change> changes;
+      for (SessionId s = 1; s <= kSessions; ++s) changes.emplace_back(enqueue(s, id(m << 12), body));
+      lane.commit(std::move(changes));
+    }
+    const std::uint64_t log_bytes = store_->counts().log_bytes - log_before;
+    EXPECT_LE(log_bytes, kMessages * (kPayload + 100 + 20 * kSessions)) << "in the log";
+    EXPECT_EQ(store_->counts().bodies, kMessages);
+  }
+  store_->flush();
+  EXPECT_LE(store_->file_bytes(), kMessages * (kPayload + 100 + 20 * kSessions)) << "in files";
+}
+
+// Through connection and restart, with messages coming in all the while; each is read once, in order.
+TEST_F(Layout, ALongQueueIsReadInPagesAcrossRestarts) {
+  constexpr std::uint64_t kMessages = 3000;
+  std::uint64_t sent = 0;
+  std::vector<MessageId> received;
+  {
+    ContractLane lane(*store_, 0);
+    lane.commit({put_session(1)});
+  }
+  while (received.size() < kMessages) {
+    {
+      ContractLane lane(*store_, 0);
+      QueuePosition position;
+      for (int page = 0; page < 4; ++page) {
+        std::vector<Change> changes;
+        for (; sent < kMessages && changes.size() < 400; ++sent)
+          changes.emplace_back(enqueue(1, id(sent), message("x")));
+        lane.commit(std::move(changes));
+        const QueuePage read = lane.read(1, position, 100);
+        std::vector<Change> acknowledged;
+        for (const QueueEntry& entry : read.entries) {
+          position.advance(entry.id);
+          received.push_back(entry.id);
+          acknowledged.emplace_back(Acknowledge{1, entry.id});
+        }
+        // One by one, as they come from a client.
+        for (Change& change : acknowledged) lane.submit({std::move(change)});
+        lane.settle();
+      }
+    }
+    if (received.size() % 800 == 0) store_->flush();
+    open();
+  }
+  ASSERT_THAT(received, SizeIs(kMessages));
+  for (std::uint64_t m = 0; m < kMessages; ++m) ASSERT_EQ(received[m], id(m));
+  EXPECT_THAT(ContractLane(*store_, 0).read(1).entries, IsEmpty());
+}
+
+TEST_F(Layout, MessagesThatNobodyWaitsForLeaveTheDisk) {
+  const std::string payload = noise(10'000, 1);
+  ContractLane lane(*store_, 0), other(*store_, 1);
+  lane.commit({put_session(1), put_session(2), put_session(3)});
+  for (std::uint64_t m = 1; m <= 200; ++m) lane.submit({enqueue(1, id(m), message(noise(10'000, 5)))});
+  lane.submit({enqueue(2, id(201), message(payload)), enqueue(3, id(202), message("of one that goes"))});
+  lane.settle();
+  store_->flush();
+  const std::uint64_t before = store_->file_bytes();
+  EXPECT_GT(before, 200U * 10'000 / 2);
+  for (std::uint64_t m = 1; m <= 200; ++m) {
+    if (m != 100) lane.submit({Acknowledge{1, id(m)}});
+  }
+  lane.submit({EraseSession{3}});
+  other.submit({enqueue(2, id(150, 1), message("late, with a smaller id"))});
+  lane.settle();
+  other.settle();
+  store_->flush();
+  ASSERT_TRUE(store_->collect().has_value());
+  EXPECT_LT(store_->file_bytes(), 40'000U);
+  EXPECT_THAT(lane.read(1).entries, SizeIs(1));
+  const QueuePage page = lane.read(2);
+  ASSERT_THAT(page.entries, SizeIs(2));
+  EXPECT_EQ(page.entries[0].message->payload(), "late, with a smaller id");
+  EXPECT_EQ(page.entries[1].message->payload(), payload);
+  EXPECT_EQ(store_->counts().unreadable, 0U);
+}
+
+// Its entry stays until the session reads it, and says so.
+TEST_F(Layout, AnExpiredMessageLeavesTheDiskBeforeItsEntry) {
+  ContractLane lane(*store_, 0);
+  wire::Message::Parts parts;
+  const std::string payload = noise(10'000, 3);
+  parts.topic = "a";
+  parts.payload = payload;
+  parts.expires_at = 1'700'000'000'000;
+  lane.commit({put_session(1), enqueue(1, id(1), wire::Message::create(parts)), enqueue(1, id(2), message("y"))});
+  store_->flush();
+  ASSERT_TRUE(store_->collect().has_value());
+  EXPECT_LT(store_->file_bytes(), 5000U);
+  const QueuePage page = lane.read(1);
+  ASSERT_THAT(page.entries, SizeIs(2));
+  EXPECT_TRUE(page.entries[0].message->expired(1));
+  EXPECT_EQ(page.entries[1].message->payload(), "y");
+  EXPECT_EQ(store_->counts().unreadable, 0U);
+}
+
+// The last message is known even when it has left the disk: its id must not come again below a floor.
+TEST_F(Layout, IdsGoOnAfterEverythingWasAcknowledgedAndCollected) {
+  {
+    ContractLane lane(*store_, 0);
+    lane.commit({put_session(1), enqueue(1, id(7), message("x"))});
+    lane.commit({Acknowledge{1, id(7)}});
+    store_->flush();
+    ASSERT_TRUE(store_->collect().has_value());
+  }
+  open();
+  EXPECT_GE(store_->last_message_id(), id(7));
+}
+
+// Acknowledged before it was written: neither the message nor its entry is.
+TEST_F(Layout, WhatIsAcknowledgedBeforeItsBatchIsDueIsNotWritten) {
+  ContractLane publisher(*store_, 0), receiver(*store_, 1);
+  publisher.commit({put_session(1), put_session(2)});
+  publisher.commit({enqueue(1, id(1), message("x")), Acknowledge{1, id(1)}});
+  EXPECT_EQ(store_->counts().elided, 1U);
+  EXPECT_EQ(store_->counts().bodies, 0U);
+  // Of two receivers one has it: the message is written, for the other.
+  publisher.commit({enqueue(1, id(2), message("y")), enqueue(2, id(2), message("y")), Acknowledge{1, id(2)}});
+  EXPECT_EQ(store_->counts().elided, 2U);
+  EXPECT_EQ(store_->counts().entries, 1U);
+  EXPECT_EQ(store_->counts().bodies, 1U);
+  EXPECT_THAT(publisher.read(1).entries, IsEmpty());
+  EXPECT_THAT(publisher.read(2).entries, SizeIs(1));
+}
+
+TEST_F(Layout, ASecondProcessIsRefused) { EXPECT_THAT(refusal(), HasSubstr("is in use by another process")); }
+
+TEST_F(Layout, DamageIsToldAndNeverFatal) {
+  {
+    ContractLane lane(*store_, 0);
+    std::vector<Change> changes{put_session(1)};
+    for (std::uint64_t m = 1; m <= 500; ++m)
+      changes.emplace_back(enqueue(1, id(m), message(noise(500, static_cast<std::uint32_t>(m)))));
+    lane.commit(std::move(changes));
+  }
+  store_.reset();
+  EXPECT_TRUE(check_store(directory_.path()).sound);
+  const TestDirectory sound;
+  const auto everything = std::filesystem::copy_options::recursive | std::filesystem::copy_options::overwrite_existing;
+  std::filesystem::copy(directory_.path(), sound.path(), everything);
+  std::size_t told = 0, files = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(sound.path() + "/db")) {
+    if (entry.file_size() < 64 || entry.path().filename() == "LOG") continue;
+    ++files;
+    const auto restore_and_damage = [&] {
+      std::filesystem::remove_all(directory_.path() + "/db");
+      std::filesystem::copy(sound.path(), directory_.path(), everything);
+      std::fstream damaged(std::filesystem::path(directory_.path()) / "db" / entry.path().filename(),
+                           std::ios::in | std::ios::out | std::ios::binary);
+      damaged.seekp(static_cast<std::streamoff>(entry.file_size() / 3));
+      damaged << noise(40, 9);
+    };
+    restore_and_damage();
+    if (!check_store(directory_.path()).sound) ++told;
+    restore_and_damage();
+    if (const std::string refused = refusal(); refused.empty()) {
+      open();
+      (void)ContractLane(*store_, 0).read(1);
+      store_.reset();
+    } else {
+      EXPECT_THAT(refused, HasSubstr("petrel store check")) << entry.path();
+    }
+  }
+  EXPECT_GE(files, 4U);
+  EXPECT_GE(told, 3U);
+}
+
+}  // namespace
+}  // namespace petrel::storage

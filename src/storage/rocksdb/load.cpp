@@ -1,0 +1,262 @@
+#include "storage/rocksdb/load.h"
+
+#include <fmt/format.h>
+#include <rocksdb/db.h>
+
+#include <algorithm>
+
+#include "storage/rocksdb/queue_scan.h"
+
+namespace petrel::storage::rocks {
+namespace {
+
+std::string_view view(const rocksdb::Slice& slice) { return {slice.data(), slice.size()}; }
+
+StoreError damaged(std::string_view what, std::string_view key) {
+  std::string shown;
+  for (const char c : key.substr(0, 64)) shown += fmt::format("{:02x}", static_cast<unsigned char>(c));
+  return {
+      fmt::format("the store is damaged: {} {} cannot be read; run \"petrel store check\" on its directory, and "
+                  "restore it from a backup or begin with an empty one",
+                  what, shown)};
+}
+
+// Sessions and how far they have acknowledged.
+Result<std::vector<SessionId>, StoreError> load_states(Database& database, LastIds& last) {
+  SessionTable& table = database.table();
+  std::vector<SessionId> order;
+  const auto iterator = database.iterate(Database::kState);
+  for (iterator->SeekToFirst(); iterator->Valid(); iterator->Next()) {
+    const auto key = decode_state_key(view(iterator->key()));
+    if (!key) return damaged("the record", view(iterator->key()));
+    if (key->kind == Kind::kSession) {
+      order.push_back(key->session);
+      table.sessions[key->session].queue = QueueState::from_record({});
+      last.session = std::max(last.session, key->session);
+    } else if (key->kind == Kind::kAcknowledgements && !order.empty() && order.back() == key->session) {
+      AcknowledgedRecord record;
+      if (!decode_acknowledged(view(iterator->value()), record)) return damaged("the record", view(iterator->key()));
+      SessionState& session = table.sessions[key->session];
+      session.queue = QueueState::from_record(std::move(record));
+      session.has_entries = true;
+      last.message = std::max(last.message, session.queue.largest_known());
+    }
+  }
+  if (!iterator->status().ok()) return database.error(iterator->status());
+  return order;
+}
+
+// The first few entries of each queue, so that short ones are known whole.
+Result<void, StoreError> load_queue_heads(Database& database, const std::vector<SessionId>& order) {
+  SessionTable& table = database.table();
+  const auto iterator = database.iterate(Database::kQueue);
+  iterator->SeekToFirst();
+  std::vector<MessageId> waiting;
+  for (const SessionId id : order) {
+    SessionState& session = table.sessions[id];
+    const std::string start = queue_key(id, session.queue.start());
+    if (iterator->Valid() && view(iterator->key()) < start) iterator->Seek(start);
+    waiting.clear();
+    MessageId scanned = 0;
+    bool whole = true;
+    for (; iterator->Valid(); iterator->Next()) {
+      const auto key = decode_queue_key(view(iterator->key()));
+      if (!key) return damaged("the queue entry", view(iterator->key()));
+      if (key->session != id) break;
+      session.has_entries = true;
+      if (session.queue.is_acknowledged(key->message)) continue;
+      if (waiting.size() == QueueState::kKnownOffline) {
+        whole = false;
+        break;
+      }
+      waiting.push_back(key->message);
+      scanned = key->message;
+    }
+    if (!iterator->status().ok()) return database.error(iterator->status());
+    if (whole) session.queue.rescanned(waiting, scanned, true, QueueState::kKnownOffline, table.tips);
+  }
+  return {};
+}
+
+// Reports the records of one session after the other.
+class Reporter {
+ public:
+  Reporter(Database& database, Recovery& recovery) : database_(database), recovery_(recovery) { measure(); }
+
+  Result<void, StoreError> run() {
+    const auto iterator = database_.iterate(Database::kState);
+    for (iterator->SeekToFirst(); iterator->Valid(); iterator->Next()) {
+      const auto key = decode_state_key(view(iterator->key()));
+      if (!key || !take(*key, view(iterator->value()))) return damaged("the record", view(iterator->key()));
+    }
+    if (!iterator->status().ok()) return database_.error(iterator->status());
+    return report_retained();
+  }
+
+ private:
+  bool take(const StateKey& key, std::string_view value) {
+    if (key.kind == Kind::kSession) {
+      SessionRecord record;
+      record.id = key.session;
+      if (!decode_session(value, record)) return false;
+      session_ = key.session;
+      recovery_.on_session(record);
+      recovery_.on_queue(session_, length(session_));
+      return true;
+    }
+    return key.session != session_ || take_part(key, value);
+  }
+
+  bool take_part(const StateKey& key, std::string_view value) {
+    switch (key.kind) {
+      case Kind::kSubscription: {
+        SubscriptionRecord record;
+        record.filter = key.rest;
+        if (!decode_subscription(value, record)) return false;
+        recovery_.on_subscription(session_, record);
+        return true;
+      }
+      case Kind::kOutgoing: {
+        OutgoingRecord record;
+        const auto packet_id = decode_packet_id(key.rest);
+        if (!packet_id || !decode_outgoing(value, record)) return false;
+        record.packet_id = *packet_id;
+        report_outgoing(record);
+        return true;
+      }
+      case Kind::kIncoming: {
+        const auto packet_id = decode_packet_id(key.rest);
+        if (packet_id) recovery_.on_incoming(session_, *packet_id);
+        return packet_id.has_value();
+      }
+      case Kind::kWill: {
+        WillRecord will;
+        if (!decode_will(value, will)) return false;
+        recovery_.on_will(session_, will);
+        return true;
+      }
+      case Kind::kSession:
+      case Kind::kAcknowledgements:
+        break;
+    }
+    return true;
+  }
+
+  // With its message, if the exchange is not released and the message is there.
+  void report_outgoing(const OutgoingRecord& record) {
+    const auto queue = database_.table().queue_of(session_);
+    if (record.released || !queue || queue->is_acknowledged(record.message))
+      return recovery_.on_outgoing(session_, record, nullptr);
+    const auto entry = read_entry(database_, session_, record.message);
+    recovery_.on_outgoing(session_, record, entry ? &*entry : nullptr);
+  }
+
+  std::uint64_t length(SessionId session) const {
+    const auto queue = database_.table().queue_of(session);
+    if (!queue) return 0;
+    if (queue->complete()) return queue->waiting().size();
+    const double bytes = bytes_between(queue_key(session, queue->start()), after_session(session));
+    return std::max<std::uint64_t>(QueueState::kKnownOffline + 1, static_cast<std::uint64_t>(bytes / bytes_per_entry_));
+  }
+
+  void measure() {
+    std::uint64_t entries = 0;
+    database_.db().GetIntProperty(database_.column(Database::kQueue), rocksdb::DB::Properties::kEstimateNumKeys,
+                                  &entries);
+    if (entries != 0)
+      bytes_per_entry_ = std::max(1.0, bytes_between(std::string(), "\xff") / static_cast<double>(entries));
+  }
+
+  double bytes_between(const std::string& begin, const std::string& end) const {
+    rocksdb::SizeApproximationOptions options;
+    options.include_memtables = true;
+    const rocksdb::Range range(begin, end);
+    std::uint64_t bytes = 0;
+    database_.db()
+        .GetApproximateSizes(options, database_.column(Database::kQueue), &range, 1, &bytes)
+        .PermitUncheckedError();
+    return static_cast<double>(bytes);
+  }
+
+  Result<void, StoreError> report_retained() {
+    const auto iterator = database_.iterate(Database::kRetained);
+    for (iterator->SeekToFirst(); iterator->Valid(); iterator->Next()) {
+      auto message = decode_message(view(iterator->value()));
+      if (!message) return damaged("the retained message", view(iterator->key()));
+      recovery_.on_retained(std::move(message));
+    }
+    if (!iterator->status().ok()) return database_.error(iterator->status());
+    return {};
+  }
+
+  Database& database_;
+  Recovery& recovery_;
+  SessionId session_ = 0;
+  double bytes_per_entry_ = 16;
+};
+
+struct Counter final : Recovery {
+  explicit Counter(CheckReport& r) : report(r) {}
+  void on_session(const SessionRecord&) override { ++report.sessions; }
+  void on_subscription(SessionId, const SubscriptionRecord&) override { ++report.subscriptions; }
+  void on_queue(SessionId, std::uint64_t) override {}
+  void on_outgoing(SessionId, const OutgoingRecord&, const QueueEntry*) override {}
+  void on_incoming(SessionId, wire::PacketId) override {}
+  void on_retained(Ref<const wire::Message>) override { ++report.retained; }
+  void on_will(SessionId, const WillRecord&) override {}
+  CheckReport& report;
+};
+
+constexpr std::size_t kDamagesShown = 20;
+
+void note(CheckReport& result, StoreError error) {
+  if (result.damages.size() < kDamagesShown) result.damages.push_back(std::move(error.what));
+}
+
+}  // namespace
+
+Result<LastIds, StoreError> load_table(Database& database, LoadWhen when) {
+  SessionTable& table = database.table();
+  table.sessions.clear();
+  LastIds last;
+  const auto order = load_states(database, last);
+  if (!order.has_value()) return order.error();
+  const auto bodies = database.iterate(Database::kBodies);
+  bodies->SeekToLast();
+  if (bodies->Valid()) {
+    const auto id = decode_body_key(view(bodies->key()));
+    if (!id) return damaged("the message", view(bodies->key()));
+    last.message = std::max(last.message, *id);
+  }
+  if (!bodies->status().ok()) return database.error(bodies->status());
+  if (when == LoadWhen::kAtStart) table.tips = LaneTips(last.message);
+  if (auto loaded = load_queue_heads(database, *order); !loaded.has_value()) return loaded.error();
+  const std::lock_guard lock(table.mutex);
+  table.loaded = true;
+  return last;
+}
+
+Result<void, StoreError> report(Database& database, Recovery& recovery) { return Reporter(database, recovery).run(); }
+
+CheckReport check(Database& database) {
+  CheckReport result;
+  if (auto verified = database.verify(); !verified.has_value()) note(result, verified.error());
+  Counter counter(result);
+  if (auto reported = report(database, counter); !reported.has_value()) note(result, reported.error());
+  const auto entries = database.iterate(Database::kQueue);
+  for (entries->SeekToFirst(); entries->Valid(); entries->Next(), ++result.entries) {
+    QueueEntry entry;
+    if (!decode_queue_key(view(entries->key())) || !decode_entry(view(entries->value()), entry))
+      note(result, damaged("the queue entry", view(entries->key())));
+  }
+  if (!entries->status().ok()) note(result, database.error(entries->status()));
+  const auto bodies = database.iterate(Database::kBodies);
+  for (bodies->SeekToFirst(); bodies->Valid(); bodies->Next(), ++result.messages) {
+    if (!decode_body_key(view(bodies->key())) || !decode_message(view(bodies->value())))
+      note(result, damaged("the message", view(bodies->key())));
+  }
+  if (!bodies->status().ok()) note(result, database.error(bodies->status()));
+  return result;
+}
+
+}  // namespace petrel::storage::rocks

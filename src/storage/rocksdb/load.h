@@ -1,0 +1,31 @@
+// Reading the database when the store opens: what the session table holds, and what the broker takes back.
+//
+// Time: one pass over sessions and their small records; of each queue no more than a few entries.
+// Threads: one, that holds the database's `use` shared, before the lanes work.
+#pragma once
+
+#include "storage/rocksdb/database.h"
+
+namespace petrel::storage::rocks {
+
+struct LastIds {
+  MessageId message = 0;
+  SessionId session = 0;
+};
+
+// Fills the database's session table anew. When the broker starts, all ids that come are larger than those found; while
+// it runs that is known only of what each lane has committed, and the tips stay as they are.
+enum class LoadWhen { kAtStart, kRunning };
+Result<LastIds, StoreError> load_table(Database& database, LoadWhen when);
+
+// Everything but the queues' contents. The length of a long queue is an estimate.
+Result<void, StoreError> report(Database& database, Recovery& recovery);
+
+// Reads and decodes every record, and all checksums: what "petrel store check" says.
+struct CheckReport {
+  std::uint64_t sessions = 0, subscriptions = 0, entries = 0, messages = 0, retained = 0;
+  std::vector<std::string> damages;  // the first few, in words
+};
+CheckReport check(Database& database);
+
+}  // namespace petrel::storage::rocks

@@ -1,0 +1,434 @@
+#include "storage/rocksdb/rocksdb_store.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <iterator>
+#include <utility>
+
+#include "storage/rocksdb/collector.h"
+#include "storage/rocksdb/group_writer.h"
+#include "storage/rocksdb/load.h"
+#include "storage/rocksdb/rocksdb_lane.h"
+
+namespace petrel::storage {
+namespace {
+
+constexpr std::size_t kGroupChanges = 20'000;  // a group ends with the batch that reaches it
+
+using Clock = std::chrono::steady_clock;
+
+}  // namespace
+
+struct RocksStore::Parts {
+  Parts(const rocks::Directory& directory, const RocksStoreOptions& options)
+      : database(directory.database_path(), table, {options.env, options.sync_file}),
+        writer(database, options.sync == Sync::kAlways),
+        collector(database, options.collect_bytes) {}
+  rocks::SessionTable table;
+  rocks::Database database;
+  rocks::GroupWriter writer;
+  rocks::Collector collector;
+};
+
+RocksStore::RocksStore(RocksStoreOptions options, rocks::Directory directory)
+    : options_(std::move(options)),
+      directory_(std::move(directory)),
+      parts_(std::make_unique<Parts>(directory_, options_)) {}
+
+Result<std::unique_ptr<RocksStore>, StoreError> RocksStore::open(RocksStoreOptions options) {
+  auto directory = rocks::Directory::open(options.directory);
+  if (!directory.has_value()) return directory.error();
+  std::unique_ptr<RocksStore> store(new RocksStore(std::move(options), std::move(*directory)));
+  if (auto started = store->start(); !started.has_value()) return started.error();
+  return store;
+}
+
+Result<void, StoreError> RocksStore::start() {
+  const auto begin = Clock::now();
+  if (auto opened = parts_->database.open(); !opened.has_value()) return opened;
+  const auto last = rocks::load_table(parts_->database, rocks::LoadWhen::kAtStart);
+  if (!last.has_value()) return last.error();
+  last_message_ = last->message;
+  last_session_ = last->session;
+  threads_.emplace_back([this] { write_loop(); });
+  threads_.emplace_back([this] { read_loop(); });
+  if (options_.sync == Sync::kInterval) threads_.emplace_back([this] { sync_loop(); });
+  threads_.emplace_back([this] { collect_loop(); });
+  if (options_.log != nullptr)
+    options_.log->info("store opened",
+                       {{"directory", directory_.path()},
+                        {"sessions", parts_->table.sessions.size()},
+                        {"ms", std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - begin).count()}});
+  return {};
+}
+
+RocksStore::~RocksStore() {
+  if (threads_.empty()) return;
+  {
+    const std::lock_guard lock(writer_mutex_);
+    closing_ = true;
+  }
+  writer_wake_.notify_one();
+  threads_.front().join();  // it hands its last reads on
+  {
+    const std::lock_guard lock(reader_mutex_);
+    reads_end_ = true;
+  }
+  reader_wake_.notify_one();
+  {
+    const std::lock_guard lock(pause_mutex_);
+    pauses_end_ = true;
+  }
+  pause_wake_.notify_all();
+  parts_->collector.stop();
+  parts_->database.interrupt_compaction();
+  for (std::size_t i = 1; i < threads_.size(); ++i) threads_[i].join();
+  // So that the next start has no log to replay.
+  if (!failing_) flush();
+}
+
+Result<void, StoreError> RocksStore::recover(Recovery& recovery) {
+  const std::shared_lock use(parts_->database.use);
+  return rocks::report(parts_->database, recovery);
+}
+
+MessageId RocksStore::last_message_id() const { return last_message_; }
+SessionId RocksStore::last_session_id() const { return last_session_; }
+
+std::unique_ptr<Lane> RocksStore::open_lane(std::uint32_t, std::function<void()> wake) {
+  return std::make_unique<RocksLane>(*this, std::move(wake));
+}
+
+RocksStore::Counts RocksStore::counts() const {
+  const std::lock_guard lock(counts_mutex_);
+  return counts_;
+}
+
+template <class Change>
+void RocksStore::count(Change change) {
+  const std::lock_guard lock(counts_mutex_);
+  change(counts_);
+}
+
+void RocksStore::flush() {
+  const std::shared_lock use(parts_->database.use);
+  if (!failing_ && parts_->database.is_open()) parts_->database.flush();
+}
+
+Result<void, StoreError> RocksStore::collect() {
+  const std::shared_lock use(parts_->database.use);
+  if (!parts_->database.is_open()) return StoreError{"the store is not open after an error"};
+  return parts_->collector.collect();
+}
+
+std::uint64_t RocksStore::file_bytes() const {
+  const std::shared_lock use(parts_->database.use);
+  if (!parts_->database.is_open()) return 0;
+  return parts_->database.file_bytes(rocks::Database::kQueue) + parts_->database.file_bytes(rocks::Database::kBodies);
+}
+
+// --- the writer
+
+void RocksStore::submit(Item item) {
+  bool idle;
+  {
+    const std::lock_guard lock(writer_mutex_);
+    idle = waiting_.empty();
+    waiting_.push_back(std::move(item));
+  }
+  if (idle) writer_wake_.notify_one();
+}
+
+void RocksStore::take_waiting() {
+  for (Item& item : waiting_) taken_.push_back(std::move(item));
+  waiting_.clear();
+}
+
+void RocksStore::wait_for_work(std::unique_lock<std::mutex>& lock) {
+  writer_wake_.wait(lock, [this] { return closing_ || !waiting_.empty(); });
+  const auto begin = group_began_ + options_.spacing;
+  if (Clock::now() < begin) writer_wake_.wait_until(lock, begin, [this] { return closing_ || lane_ended_; });
+  group_began_ = Clock::now();
+}
+
+void RocksStore::write_loop() {
+  for (;;) {
+    {
+      std::unique_lock lock(writer_mutex_);
+      wait_for_work(lock);
+      if (waiting_.empty()) return;
+      take_waiting();
+    }
+    while (!taken_.empty()) write_group();
+  }
+}
+
+// One group of batches, and behind it the reads that were asked for meanwhile: those see all that came before them.
+void RocksStore::write_group() {
+  std::vector<Item> group, reads;
+  for (std::size_t changes = 0; !taken_.empty() && changes < kGroupChanges; taken_.pop_front()) {
+    Item& item = taken_.front();
+    const Batch* batch = std::get_if<Batch>(&item.what);
+    if (batch != nullptr) changes += batch->changes.size();
+    (batch != nullptr ? group : reads).push_back(std::move(item));
+  }
+  commit_group(group);
+  if (reads.empty()) return;
+  {
+    const std::lock_guard lock(reader_mutex_);
+    for (Item& read : reads) reads_.push_back(std::move(read));
+  }
+  reader_wake_.notify_one();
+}
+
+void RocksStore::commit_group(std::vector<Item>& group) {
+  while (!group.empty()) {
+    std::vector<LaneCore*> ending;
+    {
+      const std::lock_guard lock(writer_mutex_);
+      ending = ending_;
+      lane_ended_ = false;
+    }
+    const auto result = commit(group);
+    const rocks::GroupWriter::Counts& written = parts_->writer.counts();
+    count([&](Counts& c) {
+      c.writes = written.writes;
+      c.entries = written.entries;
+      c.elided = written.elided;
+      c.bodies = written.bodies;
+      c.log_bytes = written.log_bytes;
+      c.rescans = written.rescans;
+      ++(result.has_value() ? c.groups : c.failures);
+    });
+    if (result.has_value()) {
+      if (failing_.exchange(false)) announce(std::nullopt);
+      return finish(group, Outcome::kCommitted);
+    }
+    failing_ = true;
+    announce(result.error());
+    abandon(group, ending);
+    if (!group.empty()) wait_to_retry();
+  }
+}
+
+Result<void, StoreError> RocksStore::commit(const std::vector<Item>& group) {
+  if (failing_) {
+    if (auto repaired = repair(); !repaired.has_value()) return repaired;
+  }
+  std::vector<const Batch*> batches;
+  batches.reserve(group.size());
+  for (const Item& item : group) batches.push_back(&std::get<Batch>(item.what));
+  const std::shared_lock use(parts_->database.use);
+  const std::uint64_t writes = parts_->writer.counts().writes;
+  auto done = parts_->writer.commit(batches);
+  if (parts_->writer.counts().writes != writes) unsynced_.store(true, std::memory_order_release);
+  return done;
+}
+
+void RocksStore::wait_to_retry() {
+  std::unique_lock lock(writer_mutex_);
+  writer_wake_.wait_for(lock, std::chrono::milliseconds(options_.retry_ms), [this] { return lane_ended_; });
+}
+
+// Lanes that ended before the last attempt wait no longer: neither for this group nor for what comes behind it.
+void RocksStore::abandon(std::vector<Item>& group, const std::vector<LaneCore*>& ending) {
+  if (ending.empty()) return;
+  {
+    const std::lock_guard lock(writer_mutex_);
+    take_waiting();
+  }
+  std::vector<Item> abandoned;
+  const auto take_from = [&](auto& items) {
+    const auto gone = std::stable_partition(items.begin(), items.end(), [&](const Item& item) {
+      return std::find(ending.begin(), ending.end(), item.lane) == ending.end();
+    });
+    std::move(gone, items.end(), std::back_inserter(abandoned));
+    items.erase(gone, items.end());
+  };
+  take_from(group);
+  take_from(taken_);
+  if (abandoned.empty()) return;
+  if (options_.log != nullptr)
+    options_.log->error("changes not stored",
+                        {{"batches", abandoned.size()}, {"reason", "the broker ends, and the store takes nothing"}});
+  finish(abandoned, Outcome::kAbandoned);
+}
+
+void RocksStore::announce(std::optional<StoreError> trouble) {
+  const std::lock_guard lock(lanes_mutex_);
+  if (options_.log != nullptr && trouble && !trouble_)
+    options_.log->error("store fails", {{"reason", trouble->what}, {"effect", "it is tried again until it works"}});
+  if (options_.log != nullptr && !trouble)
+    options_.log->warning("store works again", {{"directory", directory_.path()}});
+  const bool news = !trouble || !trouble_ || trouble->what != trouble_->what;
+  trouble_ = std::move(trouble);
+  if (!news) return;
+  for (LaneCore* lane : lanes_) {
+    {
+      const std::lock_guard core_lock(lane->mutex);
+      lane->trouble = trouble_;
+      lane->trouble_changed = true;
+    }
+    lane->call();
+  }
+}
+
+void RocksStore::end_lane(LaneCore& lane) {
+  {
+    const std::lock_guard lock(lanes_mutex_);
+    std::erase(lanes_, &lane);
+  }
+  {
+    const std::lock_guard lock(writer_mutex_);
+    ending_.push_back(&lane);
+    lane_ended_ = true;
+  }
+  writer_wake_.notify_one();
+  {
+    std::unique_lock lock(lane.mutex);
+    lane.idle.wait(lock, [&] { return lane.pending == 0; });
+  }
+  const std::lock_guard lock(writer_mutex_);
+  std::erase(ending_, &lane);
+}
+
+// RocksDB is opened again, but not before the disk takes writes: until then it stays open for reading. It is not asked
+// to resume: it may go on with the log file whose write has failed, which its assertions do not allow.
+Result<void, StoreError> RocksStore::repair() {
+  rocks::Database& database = parts_->database;
+  if (auto probed = database.probe(); !probed.has_value()) return probed;
+  database.interrupt_compaction();
+  const std::unique_lock use(database.use);
+  if (auto opened = database.open(); !opened.has_value()) return opened;
+  const auto loaded = rocks::load_table(database, rocks::LoadWhen::kRunning);
+  if (loaded.has_value()) return {};
+  database.close();
+  return loaded.error();
+}
+
+void RocksStore::finish(const std::vector<Item>& items, Outcome outcome) {
+  // One lane after the other, so that each is woken once.
+  std::vector<LaneCore*> lanes;
+  for (const Item& item : items) {
+    if (std::find(lanes.begin(), lanes.end(), item.lane) == lanes.end()) lanes.push_back(item.lane);
+  }
+  for (LaneCore* lane : lanes) {
+    std::size_t finished = 0;
+    {
+      const std::lock_guard lock(lane->mutex);
+      for (const Item& item : items) {
+        if (item.lane != lane) continue;
+        ++finished;
+        if (outcome == Outcome::kCommitted) lane->done.push_back(std::get<Batch>(item.what).number);
+      }
+    }
+    lane->deliver(finished);
+  }
+}
+
+// --- the others
+
+void RocksStore::read_loop() {
+  for (;;) {
+    std::optional<Item> item;
+    {
+      std::unique_lock lock(reader_mutex_);
+      reader_wake_.wait(lock, [this] { return reads_end_ || !reads_.empty(); });
+      if (reads_.empty()) return;
+      item = std::move(reads_.front());
+      reads_.pop_front();
+    }
+    const auto& request = std::get<rocks::PageRequest>(item->what);
+    QueuePage page;
+    std::size_t unreadable = 0;
+    {
+      const std::shared_lock use(parts_->database.use);
+      if (parts_->database.is_open()) {
+        page = rocks::read_page(parts_->database, request, unreadable);
+      } else {
+        page.session = request.session;
+        page.request = request.request;
+        page.error = StoreError{"the store is not open after an error"};
+      }
+    }
+    if (unreadable != 0) {
+      count([&](Counts& c) { c.unreadable += unreadable; });
+      if (options_.log != nullptr)
+        options_.log->error("messages unreadable", {{"session", request.session}, {"messages", unreadable}});
+    }
+    {
+      const std::lock_guard lock(item->lane->mutex);
+      item->lane->pages.push_back(std::move(page));
+    }
+    item->lane->deliver(1);
+  }
+}
+
+bool RocksStore::pause(TimeMs time_ms) {
+  std::unique_lock lock(pause_mutex_);
+  return !pause_wake_.wait_for(lock, std::chrono::milliseconds(time_ms), [this] { return pauses_end_; });
+}
+
+void RocksStore::sync_loop() {
+  bool failed = false;
+  while (pause(options_.sync_interval_ms)) {
+    if (!unsynced_.exchange(false, std::memory_order_acq_rel)) continue;
+    const std::shared_lock use(parts_->database.use);
+    if (!parts_->database.is_open()) continue;
+    const auto synced = parts_->database.sync();
+    if (!synced.has_value()) unsynced_.store(true, std::memory_order_release);
+    if (options_.log != nullptr && failed != !synced.has_value()) {
+      if (synced.has_value())
+        options_.log->warning("store syncs again", {{"directory", directory_.path()}});
+      else
+        options_.log->error("store cannot sync", {{"reason", synced.error().what}});
+    }
+    failed = !synced.has_value();
+  }
+}
+
+void RocksStore::collect_loop() {
+  while (pause(options_.collect_interval_ms)) {
+    const std::shared_lock use(parts_->database.use);
+    if (failing_ || !parts_->database.is_open() || !parts_->collector.due()) continue;
+    const std::uint64_t before = parts_->database.file_bytes(rocks::Database::kBodies);
+    const auto collected = parts_->collector.collect();
+    if (collected.has_value()) count([](Counts& c) { ++c.collections; });
+    if (options_.log == nullptr) continue;
+    if (collected.has_value()) {
+      options_.log->debug("store collected", {{"bytes_before", before},
+                                              {"bytes_after", parts_->database.file_bytes(rocks::Database::kBodies)}});
+    } else {
+      options_.log->warning("store cannot collect", {{"reason", collected.error().what}});
+    }
+  }
+}
+
+StoreCheck check_store(const std::string& directory) {
+  StoreCheck result;
+  const auto opened = rocks::Directory::open(directory);
+  if (!opened.has_value()) {
+    result.lines.push_back(opened.error().what);
+    return result;
+  }
+  rocks::SessionTable table;
+  rocks::Database database(opened->database_path(), table);
+  if (auto open = database.open(); !open.has_value()) {
+    result.lines.push_back(open.error().what);
+    return result;
+  }
+  if (auto loaded = rocks::load_table(database, rocks::LoadWhen::kAtStart); !loaded.has_value())
+    result.lines.push_back(loaded.error().what);
+  const rocks::CheckReport report = rocks::check(database);
+  for (const std::string& damage : report.damages)
+    if (std::find(result.lines.begin(), result.lines.end(), damage) == result.lines.end())
+      result.lines.push_back(damage);
+  result.sound = result.lines.empty();
+  result.lines.push_back(
+      fmt::format("{} sessions, {} subscriptions, {} queue entries, {} messages, {} retained messages", report.sessions,
+                  report.subscriptions, report.entries, report.messages, report.retained));
+  return result;
+}
+
+}  // namespace petrel::storage

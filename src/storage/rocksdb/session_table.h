@@ -1,0 +1,40 @@
+// What the store knows of its sessions without reading: that they exist, and which of their messages are acknowledged.
+//
+// Threads: the writer alone changes it, with the mutex held; it reads without. Others read with the mutex held. The
+// mutex is never held during I/O. Until `loaded` nothing may be concluded from a session's absence.
+#pragma once
+
+#include <mutex>
+#include <optional>
+#include <unordered_map>
+
+#include "storage/rocksdb/queue_state.h"
+
+namespace petrel::storage::rocks {
+
+struct SessionState {
+  QueueState queue;
+  bool connected = false;
+  bool has_entries = false;  // the queue column may hold some
+  // The writer's notes: in which group it last met the session, and as which one.
+  std::uint64_t group = 0;
+  std::size_t place = 0;
+  std::size_t most_known() const { return connected ? QueueState::kKnownOnline : QueueState::kKnownOffline; }
+};
+
+struct SessionTable {
+  mutable std::mutex mutex;
+  std::unordered_map<SessionId, SessionState> sessions;
+  LaneTips tips;
+  bool loaded = false;
+
+  // A copy of the session's queue state; nothing: no such session.
+  std::optional<QueueState> queue_of(SessionId session) const {
+    const std::lock_guard lock(mutex);
+    const auto found = sessions.find(session);
+    if (found == sessions.end()) return std::nullopt;
+    return found->second.queue;
+  }
+};
+
+}  // namespace petrel::storage::rocks
