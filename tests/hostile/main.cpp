@@ -61,6 +61,7 @@ class Run {
     const auto until =
         Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(options_.seconds));
     std::vector<std::thread> threads;
+    threads.reserve(chosen.size());
     for (const Attack& attack : chosen) threads.emplace_back([this, attack, until] { fight(attack, until); });
     for (std::thread& thread : threads) thread.join();
     return failed_ ? 1 : 0;
@@ -158,9 +159,7 @@ int main_of(const Options& options) {
   return options.calm ? Run(options, port).run_calm() : Run(options, port).run();
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
+int parse_and_run(int argc, char** argv) {
   CLI::App app("Attacks an MQTT broker on this host, or watches it as well-behaved clients.");
   Options options;
   app.add_option("address", options.address, "127.0.0.1:PORT");
@@ -177,6 +176,17 @@ int main(int argc, char** argv) {
     return main_of(options);
   } catch (const std::exception& error) {
     std::printf("%s\n", json{{"failure", error.what()}, {"seed", options.seed}}.dump().c_str());
+    return 1;
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return parse_and_run(argc, argv);
+  } catch (const std::exception& error) {
+    std::fputs(error.what(), stderr);
     return 1;
   }
 }
