@@ -42,7 +42,32 @@ void Shard::submit() {
   batch_.number = ++last_submitted_;
   waiting_.push_back({batch_.number, std::move(held_)});
   held_ = {};
-  lane_.commit(std::exchange(batch_, {}));
+  commit(std::exchange(batch_, {}));
+}
+
+// Another shard may have replaced a retained message since this turn did, and have submitted its batch before. What is
+// written is what memory holds at the moment of the commit: then the last commit of a topic brings its last message.
+void Shard::commit(storage::Batch batch) {
+  const bool renew = std::exchange(batch_has_retained_, false) && shared_.shard_count > 1;
+  if (!renew) return lane_.commit(std::move(batch));
+  const std::lock_guard lock(shared_.retained_commits);
+  for (storage::Change& change : batch.changes) {
+    std::string topic;
+    if (const auto* put = std::get_if<storage::PutRetained>(&change)) topic = put->message->topic();
+    if (auto* erase = std::get_if<storage::EraseRetained>(&change)) topic = std::move(erase->topic);
+    if (topic.empty()) continue;
+    if (Ref<const wire::Message> present = shared_.retained.get(topic)) {
+      change = storage::PutRetained{std::move(present)};
+    } else {
+      change = storage::EraseRetained{std::move(topic)};
+    }
+  }
+  lane_.commit(std::move(batch));
+}
+
+void Shard::change_retained(storage::Change change) {
+  batch_has_retained_ = true;
+  batch_.changes.push_back(std::move(change));
 }
 
 // While the store takes nothing, what rests on no change must not wait for those that cannot be made: refusals, and all

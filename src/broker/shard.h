@@ -246,6 +246,8 @@ class Shard final : private storage::LaneEvents, private storage::Recovery {
   void release_one(Held& held);
   void submit();
   void release_independent();
+  void commit(storage::Batch batch);
+  void change_retained(storage::Change change);
   void change(storage::Change change) { batch_.changes.push_back(std::move(change)); }
   void on_committed(storage::BatchNumber number) override;
   void on_trouble(const storage::StoreError& error) override;
@@ -316,6 +318,7 @@ class Shard final : private storage::LaneEvents, private storage::Recovery {
   std::vector<std::uint32_t> free_slots_;
   std::vector<Mail> outbox_;  // by shard
   storage::Batch batch_;
+  bool batch_has_retained_ = false;
   storage::BatchNumber last_submitted_ = 0;
   std::vector<Held> held_;  // of this turn
   struct HeldBatch {

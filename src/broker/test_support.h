@@ -184,6 +184,7 @@ class TestBroker {
 
   TimeMs now() const { return now_; }
   SharedState& shared() { return shared_; }
+  storage::Store& store() { return store_; }
   Shard& shard(std::uint32_t index = 0) { return drivers_[index]->shard; }
   // Of all shards.
   std::uint64_t times_reached(Limit limit) const {
@@ -277,7 +278,7 @@ class TestBroker {
 
   TimeMs now_ = 1'700'000'000'000;
   SharedState shared_;
-  storage::MemoryStore store_;
+  storage::MemoryStore store_{{.survives_reopen = true}};
   SeededRandom random_{1};
   char* log_text_ = nullptr;
   std::size_t log_bytes_ = 0;

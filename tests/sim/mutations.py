@@ -43,7 +43,7 @@ MUTATIONS = [
     ('does not store that a will was published', 'broker/disconnect.cpp',
      'if (session.stored != 0) change(storage::EraseWill{session.stored});\n  const storage::WillRecord& record',
      'const storage::WillRecord& record'),
-    ('does not store retained messages', 'broker/publish.cpp', 'change(storage::PutRetained{publish.message()});', ''),
+    ('does not store retained messages', 'broker/publish.cpp', 'change_retained(storage::PutRetained{publish.message()});', ''),
     ('sends the newest of a queue first', 'broker/routing.cpp',
      'session::Delivery delivery = out.queue.pop_front();',
      'std::swap(out.queue.front(), out.queue.back()); session::Delivery delivery = out.queue.pop_front();'),
