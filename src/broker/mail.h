@@ -2,6 +2,7 @@
 // copied; the receiving shard delivers to those entries of each list that are its own.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <vector>
 
@@ -12,8 +13,10 @@
 
 namespace petrel::broker {
 
-// A message for one session: its turn in a shared subscription has come.
+// A message for one session: its turn in a shared subscription has come. Or, about a member that leaves: the question
+// whether more is on its way to it, which is answered behind all that is, with the same.
 struct SharedDelivery {
+  enum class Kind : std::uint8_t { kMessage, kIsThatAll, kThatIsAll } kind = Kind::kMessage;
   topics::SubscriberId receiver = 0;
   session::Delivery delivery;
 };

@@ -219,7 +219,15 @@ class Shard final : private storage::LaneEvents, private storage::Recovery {
   std::optional<Limit> queue_excess(const Outbound& out, const session::Delivery& delivery) const;
   void wait_in_queue(Session& session, session::Delivery delivery);
   void hand_on(const Session& leaving, const session::Delivery& delivery);
-  void depart(storage::SessionId stored, topics::SubscriberId id, storage::QueuePosition position);
+  void mail_shared(std::uint32_t shard, SharedDelivery shared);
+  struct Departing {
+    storage::SessionId stored;
+    topics::SubscriberId id;
+    storage::QueuePosition position;
+  };
+  void depart(const Session& session, storage::QueuePosition position);
+  void on_last_mail(topics::SubscriberId receiver);
+  void read_departing(Departing departing);
   void on_departing_page(storage::QueuePage page);
   session::Delivery to_delivery(storage::QueueEntry entry);
   void pump(Session& session);
@@ -330,12 +338,13 @@ class Shard final : private storage::LaneEvents, private storage::Recovery {
   std::uint64_t last_counter_ = 0;
   std::uint64_t last_read_request_ = 0;
   boost::unordered_flat_map<storage::SessionId, Session*> by_stored_id_;
-  // Ended sessions whose stored queues are being handed on, by read request.
-  struct Departing {
-    storage::SessionId stored;
-    topics::SubscriberId id;
-    storage::QueuePosition position;
+  // Ended sessions whose stored queues are to be handed on when the other shards have said that nothing more is coming.
+  struct Leaving {
+    Departing departing;
+    std::uint32_t unanswered;
   };
+  boost::unordered_flat_map<topics::SubscriberId, Leaving> leaving_;
+  // Ended sessions whose stored queues are being handed on, by read request.
   boost::unordered_flat_map<std::uint64_t, Departing> departing_;
   // Sessions whose retained messages are to be read on in the next turn, and how much this turn may still read.
   std::vector<topics::SubscriberId> awaiting_replay_turn_;
