@@ -14,7 +14,8 @@ using net::IoStatus;
 namespace {
 
 constexpr std::size_t kReadBufferBytes = 262'144;
-// A peer this many messages behind makes its senders wait: their publishers are not read meanwhile.
+// A peer this many messages behind (large ones count more often: broker::weight) makes its senders wait: their
+// publishers are not read meanwhile.
 constexpr std::size_t kMailBacklogLimit = 50'000;
 constexpr std::size_t kPiecesPerWrite = 64;
 constexpr TimeMs kLingerMs = 1000;
@@ -127,7 +128,7 @@ bool ShardThread::has_work() {
 void ShardThread::post(std::uint32_t shard, broker::Mail mail) { peers_[shard]->post_mail(std::move(mail)); }
 
 void ShardThread::post_mail(broker::Mail mail) {
-  mail_backlog_.fetch_add(mail.size(), std::memory_order_relaxed);
+  mail_backlog_.fetch_add(broker::weight(mail), std::memory_order_relaxed);
   {
     const std::lock_guard lock(inbox_.mutex);
     inbox_.mails.push_back(std::move(mail));
@@ -155,7 +156,7 @@ void ShardThread::take_inbox() {
     inbox_full_.store(false, std::memory_order_relaxed);
   }
   for (broker::Mail& mail : mails) {
-    mail_backlog_.fetch_sub(mail.size(), std::memory_order_relaxed);
+    mail_backlog_.fetch_sub(broker::weight(mail), std::memory_order_relaxed);
     shard_.on_mail(std::move(mail));
   }
   for (auto& socket : sockets) {
