@@ -17,6 +17,7 @@ void Shard::handle_publish(Connection& connection, const wire::Frame& frame) {
   if (!decoded.has_value()) return fail(connection, decoded.error().reason, decoded.error().what);
   const wire::Publish& publish = *decoded;
   counters_.payload_bytes_received.add(publish.payload.size());
+  if (publish.qos != Qos::k0) turn_published_bytes_ += frame.total_bytes;
 
   std::string_view topic = publish.topic;
   if (publish.topic_alias) {

@@ -251,6 +251,9 @@ class Shard final : private storage::LaneEvents, private storage::Recovery {
   void hold_bytes(Session& session, std::string bytes, wire::PacketType type);
   void hold(Session& session, Held::Kind kind, wire::PacketId packet_id = 0, std::string bytes = {});
   void release_held(std::vector<Held>& held);
+  bool waits_for_store(Connection& connection, const wire::Frame& frame);
+  void end_store_wait(Connection& connection);
+  void end_store_waits();
   void release_one(Held& held);
   void submit();
   void release_independent();
@@ -332,9 +335,13 @@ class Shard final : private storage::LaneEvents, private storage::Recovery {
   struct HeldBatch {
     storage::BatchNumber number;
     std::vector<Held> held;
+    std::size_t published_bytes;
   };
-  std::deque<HeldBatch> waiting_;  // submitted, not committed
-  std::optional<Reason> trouble_;  // the store takes no changes: what is answered to those who need it
+  std::deque<HeldBatch> waiting_;         // submitted, not committed
+  std::size_t turn_published_bytes_ = 0;  // QoS 1 and 2, taken from clients since the last batch
+  std::size_t uncommitted_bytes_ = 0;     // the same, of batches that are not committed
+  std::vector<Connection*> store_waits_;  // publishers that are not read until the store has caught up
+  std::optional<Reason> trouble_;         // the store takes no changes: what is answered to those who need it
   std::uint64_t last_counter_ = 0;
   std::uint64_t last_read_request_ = 0;
   boost::unordered_flat_map<storage::SessionId, Session*> by_stored_id_;

@@ -117,6 +117,8 @@ class StoppableLane final : public storage::Lane {
     trouble_ = std::move(trouble);
     news_ = true;
   }
+  // The store is behind, and does not say so.
+  void set_slow(bool slow) { slow_ = slow; }
   void commit(storage::Batch batch) override { waiting_.push_back(std::move(batch)); }
   void read_queue(storage::SessionId session, std::uint64_t request, storage::QueuePosition position, std::size_t limit,
                   std::size_t limit_bytes) override {
@@ -124,7 +126,7 @@ class StoppableLane final : public storage::Lane {
   }
   void poll(storage::LaneEvents& events) override {
     if (std::exchange(news_, false)) trouble_ ? events.on_trouble(*trouble_) : events.on_trouble_over();
-    for (; !trouble_ && !waiting_.empty(); waiting_.pop_front()) lane_->commit(std::move(waiting_.front()));
+    for (; !trouble_ && !slow_ && !waiting_.empty(); waiting_.pop_front()) lane_->commit(std::move(waiting_.front()));
     lane_->poll(events);
   }
 
@@ -132,7 +134,7 @@ class StoppableLane final : public storage::Lane {
   std::unique_ptr<storage::Lane> lane_;
   std::deque<storage::Batch> waiting_;
   std::optional<storage::StoreError> trouble_;
-  bool news_ = false;
+  bool news_ = false, slow_ = false;
 };
 
 class TestBroker {
@@ -179,6 +181,11 @@ class TestBroker {
   // The store takes nothing from now on, or takes all again.
   void set_store_trouble(std::optional<storage::StoreError> trouble) {
     for (auto& driver : drivers_) driver->lane.set_trouble(trouble);
+    run();
+  }
+
+  void set_store_slow(bool slow) {
+    for (auto& driver : drivers_) driver->lane.set_slow(slow);
     run();
   }
 
