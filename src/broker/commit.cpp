@@ -44,8 +44,11 @@ void Shard::submit() {
       held_.clear();
       return;
     }
-    std::swap(held_, spare_held_);
-    release_held(spare_held_);
+    // What is released may make more to hold, and submit it: neither list is walked where that happens.
+    std::vector<Held> made = std::exchange(held_, std::move(spare_held_));
+    spare_held_ = {};
+    release_held(made);
+    spare_held_ = std::move(made);
     return;
   }
   batch_.number = ++last_submitted_;
