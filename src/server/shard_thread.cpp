@@ -1,5 +1,7 @@
 #include "server/shard_thread.h"
 
+#include <sys/ioctl.h>
+
 #include <algorithm>
 #include <array>
 #include <cstring>
@@ -31,8 +33,9 @@ std::string Socket::peer_name() const { return net::peer_address(transport->fd()
 void Socket::on_events(std::uint32_t events) {
   if (gone) return;
   if (blocked_since != 0 && (events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0) owner->flush(*this);
-  if (gone || (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) == 0) return;
+  if (gone || (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) == 0) return;
   if (paused || congested || waits_for_output) {
+    if (owner->has_hung_up(*this, events)) return owner->lost(*this, "closed by peer");
     // Only now, for most pauses end before more input comes.
     owner->set_interest(*this, owner->wanted_events(*this));
   } else {
@@ -245,26 +248,31 @@ bool ShardThread::is_full(const Socket& socket) const {
   return socket.blocked_since != 0 && socket.output.size() >= shard_.full_mark();
 }
 
+// Of a socket that is not read. Who has only ended its sending may have said something before, which is read in its
+// turn.
+bool ShardThread::has_hung_up(const Socket& socket, std::uint32_t events) const {
+  if ((events & (EPOLLHUP | EPOLLERR)) != 0) return true;
+  int unread = 0;
+  return (events & EPOLLRDHUP) != 0 && socket.partial.empty() &&
+         ioctl(socket.transport->fd(), FIONREAD, &unread) == 0 && unread == 0;
+}
+
 std::uint32_t ShardThread::wanted_events(const Socket& socket) const {
   const bool unread = socket.paused || socket.congested || socket.closing || socket.waits_for_output;
-  std::uint32_t events = unread ? 0U : static_cast<std::uint32_t>(EPOLLIN);
-  if (socket.blocked_since != 0) events |= EPOLLOUT;
-  return events;
+  const std::uint32_t output = socket.blocked_since != 0 ? EPOLLOUT : 0U;
+  if (!unread) return EPOLLIN | output;
+  // A hang-up shows in writing. Where nothing is to be written it is reported, and only once.
+  return output != 0 ? output : static_cast<std::uint32_t>(EPOLLRDHUP) | EPOLLET;
 }
 
 void ShardThread::set_interest(Socket& socket, std::uint32_t interest) {
   if (socket.interest == interest) return;
-  const std::uint32_t before = std::exchange(socket.interest, interest);
+  socket.interest = interest;
   const int fd = socket.transport->fd();
   if (interest == 0) {
-    // A hang-up is reported of whatever is registered, turn after turn, until it is read.
     loop_.remove(fd, socket);
-  } else if (before != 0) {
+  } else {
     loop_.modify(fd, socket, interest);
-  } else if (const int error = loop_.add(fd, socket, interest); error != 0) {
-    socket.interest = 0;
-    if (socket.closing) return bury(socket);
-    lost(socket, std::strerror(error));
   }
 }
 
@@ -389,7 +397,6 @@ void ShardThread::flush(Socket& socket) {
     if (socket.waits_for_output && socket.output.size() < shard_.full_mark() / 2) {
       socket.waits_for_output = false;
       set_interest(socket, wanted_events(socket));
-      if (socket.gone) return;
     }
     if (result.bytes > 0 && socket.blocked_since != 0) socket.blocked_since = now_;
     if (result.bytes < wanted) {
@@ -401,7 +408,6 @@ void ShardThread::flush(Socket& socket) {
       break;
     }
   }
-  if (socket.gone) return;
   if (socket.output.empty()) {
     socket.blocked_since = 0;
     if (socket.closing) return finish_close(socket, had_output);

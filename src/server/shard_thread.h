@@ -74,6 +74,7 @@ class ShardThread final : private broker::ShardHost, private net::TurnHooks {
   void forget_lingering(Socket& socket);
   void end_lingering();
   void set_interest(Socket& socket, std::uint32_t interest);
+  bool has_hung_up(const Socket& socket, std::uint32_t events) const;
   std::uint32_t wanted_events(const Socket& socket) const;
   void lost(Socket& socket, std::string_view why);
   void bury(Socket& socket);
