@@ -169,6 +169,7 @@ void Drain(benchmark::State& state) {
     state.PauseTiming();
     for (std::int64_t i = 0; i < state.range(1); i += 100) {
       std::vector<Change> in;
+      in.reserve(100);
       for (int j = 0; j < 100; ++j) in.emplace_back(Enqueue{1, {ids.next(), message(), "", wire::Qos::k1, false, ""}});
       lane.submit(std::move(in));
       lane.wait(64);

@@ -85,9 +85,11 @@ std::string Shard::assign_client_id() {
 void Shard::refuse(Connection& connection, ProtocolVersion version, Reason reason, std::string_view client_id,
                    std::string_view why) {
   counters_.connections_refused.add();
-  refusals_.info(
-      "connection refused",
-      {{"client", client_id}, {"address", connection.peer_name()}, {"code", wire::name(reason)}, {"reason", why}});
+  refusals_.info("connection refused", {{"client", client_id},
+                                        {"address", connection.peer_name()},
+                                        {"listener", connection.listener_name()},
+                                        {"code", wire::name(reason)},
+                                        {"reason", why}});
   connection.version = version;
   wire::Connack connack;
   connack.reason = reason;
@@ -103,8 +105,14 @@ std::optional<Shard::Refusal> Shard::refusal_of(const Connection& connection, co
     return Refusal{Reason::kBadAuthenticationMethod, "no enhanced authentication method is configured"};
   if (trouble_ && (!connect.clean_start || connect.session_expiry_interval_s.value_or(0) != 0))
     return Refusal{Reason::kServerUnavailable, "the store takes no changes, and a session that lasts needs it"};
-  if (connection.policy != nullptr && !connection.policy->allow_anonymous)
-    return Refusal{Reason::kNotAuthorized, "this listener does not admit anonymous clients"};
+  if (const ListenerPolicy* policy = connection.policy; policy != nullptr) {
+    if (!policy->allows(connect.version))
+      return Refusal{Reason::kUnsupportedProtocolVersion, "this listener does not speak that version of MQTT"};
+    if (!policy->allow_anonymous && connection.proved_name().empty())
+      return Refusal{Reason::kNotAuthorized, "this listener does not admit anonymous clients"};
+    if (connect.will && connect.will->qos > policy->maximum_qos)
+      return Refusal{Reason::kQosNotSupported, "the will's QoS is above this listener's max_qos [MQTT-3.2.2-12]"};
+  }
   const auto beyond = [this](Reason reason, Limit limit) {
     counters_.reached(limit);
     return Refusal{reason, reached(limit)};
@@ -169,6 +177,8 @@ Shard::Received Shard::accept(Connection& connection, const Connect& connect, st
   if (log_.enabled(LogLevel::kDebug))
     log_.debug("client connected", {{"client", session->client_id},
                                     {"address", connection.peer_name()},
+                                    {"listener", connection.listener_name()},
+                                    {"name", connection.proved_name()},
                                     {"version", static_cast<int>(connect.version)},
                                     {"session_present", present ? "yes" : "no"},
                                     {"keep_alive_s", connection.keep_alive_s}});
@@ -197,6 +207,7 @@ std::string Shard::connack_for(const Connection& connection, const Connect& conn
     connack.receive_maximum = settings_.receive_maximum;
     connack.maximum_packet_size_bytes = settings_.max_packet_bytes;
     connack.topic_alias_maximum = settings_.topic_alias_maximum;
+    if (connection.maximum_qos != wire::Qos::k2) connack.maximum_qos = connection.maximum_qos;
     if (connect.client_id.empty()) connack.assigned_client_identifier = session.client_id;
     if (connect.keep_alive_s != connection.keep_alive_s) connack.server_keep_alive_s = connection.keep_alive_s;
   }
@@ -234,6 +245,7 @@ Session& Shard::create_session(std::string_view client_id) {
 void Shard::apply_connect(Connection& connection, Session& session, const Connect& connect) {
   connection.session = &session;
   connection.version = connect.version;
+  if (connection.policy != nullptr) connection.maximum_qos = connection.policy->maximum_qos;
   connection.problem_information = connect.request_problem_information;
   connection.keep_alive_s = connect.keep_alive_s;
   if (settings_.keep_alive_max_s != 0 && connect.version == ProtocolVersion::kV5 &&

@@ -22,6 +22,14 @@ struct Session;
 struct ListenerPolicy {
   bool allow_anonymous = true;
   bool may_read_sys = true;
+  bool allow_v31 = true, allow_v311 = true, allow_v5 = true;
+  wire::Qos maximum_qos = wire::Qos::k2;
+  std::string name;  // for logs: "tls://0.0.0.0:8883"
+
+  bool allows(wire::ProtocolVersion version) const {
+    if (version == wire::ProtocolVersion::kV5) return allow_v5;
+    return version == wire::ProtocolVersion::kV311 ? allow_v311 : allow_v31;
+  }
 };
 
 class Connection : public ShardTimer {
@@ -34,6 +42,9 @@ class Connection : public ShardTimer {
   };
 
   virtual std::string peer_name() const = 0;  // for logs: "192.0.2.7:4711"
+  // The name that the transport has proved (certificate, pre-shared key); empty: none.
+  virtual std::string proved_name() const { return {}; }
+  std::string_view listener_name() const { return policy == nullptr ? std::string_view{} : policy->name; }
 
   OutputBuffer output;
   Session* session = nullptr;
@@ -45,6 +56,7 @@ class Connection : public ShardTimer {
   std::unique_ptr<session::OutgoingAliases> outgoing_aliases;
   std::uint32_t maximum_packet_bytes = 0xffffffff;  // the client's
   std::uint16_t keep_alive_s = 0;
+  wire::Qos maximum_qos = wire::Qos::k2;  // the listener's
   wire::ProtocolVersion version = wire::ProtocolVersion::kV311;
   State state = State::kAwaitsConnect;
   bool flush_requested = false;     // cleared by the driver when it flushes

@@ -1,4 +1,6 @@
 // How connections and sessions end, and wills (MQTT 5.0, 3.1.2.5, 3.14, 4.1 and 4.13).
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "broker/shard.h"
@@ -35,6 +37,7 @@ void Shard::fail(Connection& connection, Reason reason, std::string_view why) {
   refusals_.info(known ? "client disconnected by server" : "connection refused",
                  {{"client", known ? std::string_view(connection.session->client_id) : std::string_view{}},
                   {"address", connection.peer_name()},
+                  {"listener", connection.listener_name()},
                   {"code", wire::name(reason)},
                   {"reason", why}});
   if (!known) counters_.connections_refused.add();
@@ -54,8 +57,9 @@ void Shard::disconnected(Connection& connection, std::string_view why) {
   if (connection.state == Connection::State::kClosing) return;
   forget(connection);
   if (connection.session == nullptr) {
-    refusals_.info("connection refused",
-                   {{"address", connection.peer_name()}, {"reason", "closed before a complete CONNECT"}});
+    refusals_.info("connection refused", {{"address", connection.peer_name()},
+                                          {"listener", connection.listener_name()},
+                                          {"reason", fmt::format("{} before a complete CONNECT", why)}});
     counters_.connections_refused.add();
   } else {
     log_.debug("client gone", {{"client", connection.session->client_id}, {"reason", why}});

@@ -17,6 +17,8 @@ void Shard::handle_publish(Connection& connection, const wire::Frame& frame) {
   if (!decoded.has_value()) return fail(connection, decoded.error().reason, decoded.error().what);
   const wire::Publish& publish = *decoded;
   counters_.payload_bytes_received.add(publish.payload.size());
+  if (publish.qos > connection.maximum_qos)
+    return fail(connection, Reason::kQosNotSupported, "QoS above the listener's max_qos [MQTT-3.2.2-11]");
   if (publish.qos != Qos::k0) turn_published_bytes_ += frame.total_bytes;
 
   std::string_view topic = publish.topic;

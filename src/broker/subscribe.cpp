@@ -37,7 +37,8 @@ void Shard::handle_subscribe(Connection& connection, const wire::Frame& frame) {
   Session& session = *connection.session;
   wire::Suback suback;
   suback.packet_id = subscribe_.packet_id;
-  for (const wire::Subscription& subscription : subscribe_.subscriptions) {
+  for (wire::Subscription& subscription : subscribe_.subscriptions) {
+    subscription.options.maximum_qos = std::min(subscription.options.maximum_qos, connection.maximum_qos);
     Reason reason = subscribe(session, subscription, subscribe_.subscription_identifier);
     // 3.x knows only one refusal (3.1.1, 3.9.3); 3.1 not even that, but 0x80 is what its clients are sent.
     if (wire::is_error(reason) && connection.version != ProtocolVersion::kV5) reason = Reason::kUnspecifiedError;

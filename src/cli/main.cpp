@@ -19,9 +19,14 @@ CLI::App* add_serve(CLI::App& app, ServeOptions& options) {
                    "Configuration file (TOML); petrel check-config tells its mistakes")
       ->type_name("FILE");
   serve
-      ->add_option("--listen", options.listen,
-                   "Address to listen on, may be given more than once (default tcp://127.0.0.1:1883)")
-      ->type_name("tcp://HOST:PORT");
+      ->add_option(
+          "--listen", options.listen,
+          "Address to listen on, may be given more than once (default tcp://127.0.0.1:1883); schemes: tcp, tls, "
+          "ws, wss, http, https, and unix:///PATH")
+      ->type_name("SCHEME://HOST:PORT");
+  serve->add_option("--certificate", options.certificate, "Certificate (PEM) of the tls, wss and https addresses")
+      ->type_name("FILE");
+  serve->add_option("--key", options.key, "Its private key (PEM)")->type_name("FILE");
   serve->add_flag("--allow-anonymous", options.allow_anonymous,
                   "Let clients in without credentials on addresses that are not loopback");
   serve
@@ -42,7 +47,9 @@ CLI::App* add_serve(CLI::App& app, ServeOptions& options) {
       "  petrel serve --store rocksdb:/srv/mqtt\n"
       "  petrel serve --listen tcp://127.0.0.1:1884 --log-level debug\n"
       "  petrel serve --listen tcp://0.0.0.0:1883 --allow-anonymous\n"
-      "Signals: SIGINT and SIGTERM shut down gracefully, a second one at once.\n"
+      "  petrel serve --listen wss://127.0.0.1:8084 --certificate broker.pem --key broker.key\n"
+      "Signals: SIGINT and SIGTERM shut down gracefully, a second one at once; SIGHUP reads certificates, keys and\n"
+      "pre-shared keys again.\n"
       "Exit codes: 0 shut down, 1 a mistake in flags or configuration, 2 cannot start.");
   return serve;
 }

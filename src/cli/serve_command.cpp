@@ -12,6 +12,7 @@
 #include <cstdlib>
 
 #include "cli/version.h"
+#include "net/address.h"
 #include "server/config.h"
 #include "server/server.h"
 #include "server/store_choice.h"
@@ -30,6 +31,16 @@ std::optional<LogLevel> log_level(std::string_view name) {
   return std::nullopt;
 }
 
+// To all listeners that speak TLS.
+void apply_certificate(const ServeOptions& options, server::Config& config) {
+  for (server::ListenerConfig& listener : config.listeners) {
+    const auto endpoint = net::parse_endpoint(listener.address);
+    if (!endpoint.has_value() || !endpoint->is_tls()) continue;
+    if (options.certificate) listener.certificates = {*options.certificate};
+    if (options.key) listener.keys = {*options.key};
+  }
+}
+
 // Flags over file over defaults.
 server::ConfigMistakes apply(const ServeOptions& options, server::Config& config) {
   server::ConfigMistakes mistakes;
@@ -37,13 +48,14 @@ server::ConfigMistakes apply(const ServeOptions& options, server::Config& config
   if (!options.listen.empty()) {
     config.listeners.clear();
     for (const std::string& address : options.listen) {
-      server::ListenerConfig listener{address, {}};
+      server::ListenerConfig listener{address};
       if (options.allow_anonymous) listener.allow_anonymous = true;
       config.listeners.push_back(std::move(listener));
     }
   } else if (options.allow_anonymous) {
     for (server::ListenerConfig& listener : config.listeners) listener.allow_anonymous = true;
   }
+  apply_certificate(options, config);
   if (options.store) config.store = *options.store;
   if (options.threads) config.threads = *options.threads;
   if (options.log_level) {
@@ -96,12 +108,13 @@ sigset_t block_signals() {
 }
 
 // Returns at the first SIGINT or SIGTERM.
-void wait_for_signal(const sigset_t& signals, Log& log) {
+void wait_for_signal(const sigset_t& signals, server::Server& server, Log& log) {
   for (;;) {
     int received = 0;
     if (sigwait(&signals, &received) != 0) continue;
     if (received == SIGHUP) {
-      log.info("signal ignored", {{"signal", "SIGHUP"}, {"reason", "there is nothing to reload yet"}});
+      log.info("reading certificates and keys again", {{"signal", "SIGHUP"}});
+      server.reload();
       continue;
     }
     log.info("shutting down", {{"signal", received == SIGINT ? "SIGINT" : "SIGTERM"}});
@@ -148,7 +161,7 @@ int serve(const ServeOptions& options) {
   if (config.store == "memory")
     log.warning("nothing outlives this process",
                 {{"store", "memory"}, {"reason", "sessions, queues and retained messages are kept in memory only"}});
-  wait_for_signal(signals, log);
+  wait_for_signal(signals, server, log);
   unblock_signals(signals);
   server.shut_down();
   server.wait();

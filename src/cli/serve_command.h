@@ -10,6 +10,7 @@ namespace petrel::cli {
 struct ServeOptions {
   std::optional<std::string> config_file;
   std::vector<std::string> listen;
+  std::optional<std::string> certificate, key;
   std::optional<std::string> store, log_level, log_format;
   std::optional<unsigned> threads;
   bool allow_anonymous = false;

@@ -1,5 +1,5 @@
-// Addresses of listeners and peers: "tcp://HOST:PORT", numeric or a name, IPv6 in brackets. Threads: pure, any (a name
-// is looked up by the system, which may take time: only at start).
+// Addresses of listeners and peers: "tls://HOST:PORT", numeric or a name, IPv6 in brackets; "unix:///PATH". Threads:
+// pure, any (a name is looked up by the system, which may take time: only at start).
 #pragma once
 
 #include <sys/socket.h>
@@ -16,9 +16,25 @@ struct Address {
   sockaddr_storage storage{};
   socklen_t size = 0;
 
+  bool is_unix() const { return storage.ss_family == AF_UNIX; }
+  // Of this machine alone: a loopback address, or a Unix socket.
   bool is_loopback() const;
-  std::uint16_t port() const;
-  std::string to_string() const;  // "192.0.2.7:1883", "[::1]:1883"
+  std::uint16_t port() const;     // 0 of Unix sockets
+  std::string path() const;       // of Unix sockets
+  std::string to_string() const;  // "192.0.2.7:1883", "[::1]:1883", "/run/petrel.sock"
+};
+
+// What an address's clients speak below MQTT.
+enum class Scheme : std::uint8_t { kTcp, kTls, kWs, kWss, kHttp, kHttps, kUnix };
+
+struct Endpoint {
+  Scheme scheme = Scheme::kTcp;
+  Address address;
+
+  bool is_tls() const { return scheme == Scheme::kTls || scheme == Scheme::kWss || scheme == Scheme::kHttps; }
+  bool is_websocket() const { return scheme == Scheme::kWs || scheme == Scheme::kWss; }
+  bool is_http() const { return scheme == Scheme::kHttp || scheme == Scheme::kHttps; }
+  std::string to_string() const;  // "tls://192.0.2.7:8883"
 };
 
 // Why an address cannot be used, in words that tell what to write instead.
@@ -26,6 +42,6 @@ struct AddressError {
   std::string what;
 };
 
-Result<Address, AddressError> parse_address(std::string_view url);
+Result<Endpoint, AddressError> parse_endpoint(std::string_view url);
 
 }  // namespace petrel::net

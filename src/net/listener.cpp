@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -16,29 +17,46 @@ namespace {
 
 constexpr int kBacklog = 4096;
 
-AddressError cannot_listen(const Address& address, int error) {
+AddressError cannot_listen(const Endpoint& endpoint, int error) {
   const char* hint = "";
   if (error == EADDRINUSE) hint = "; is another broker running there?";
-  if (error == EACCES) hint = "; ports below 1024 need a privilege";
+  if (error == EACCES) hint = endpoint.address.is_unix() ? "" : "; ports below 1024 need a privilege";
   if (error == EADDRNOTAVAIL) hint = "; this machine does not have that address";
-  return {fmt::format("cannot listen on tcp://{}: {}{}", address.to_string(), std::strerror(error), hint)};
+  return {fmt::format("cannot listen on {}: {}{}", endpoint.to_string(), std::strerror(error), hint)};
+}
+
+const sockaddr* bytes_of(const Address& address) { return reinterpret_cast<const sockaddr*>(&address.storage); }
+
+// Removes what a process that is gone has left behind; a socket somebody listens on, and any other file, stays.
+void remove_stale_socket(const Address& address) {
+  struct stat status {};
+  if (lstat(address.path().c_str(), &status) != 0 || !S_ISSOCK(status.st_mode)) return;
+  const int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (probe < 0) return;
+  if (connect(probe, bytes_of(address), address.size) < 0 && errno == ECONNREFUSED) unlink(address.path().c_str());
+  ::close(probe);
 }
 
 }  // namespace
 
-Result<int, AddressError> listen_on(const Address& address, Claim claim) {
+Result<int, AddressError> listen_on(const Endpoint& endpoint, Claim claim) {
+  const Address& address = endpoint.address;
   const int fd = socket(address.storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-  if (fd < 0) return cannot_listen(address, errno);
+  if (fd < 0) return cannot_listen(endpoint, errno);
   const int on = 1;
-  setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-  if (address.storage.ss_family == AF_INET6) setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
   const auto share = [&] { setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on); };
-  // The first is bound without sharing, so that another program on the address is an error and not a partner.
-  if (claim == Claim::kJoin) share();
-  const bool bound = bind(fd, reinterpret_cast<const sockaddr*>(&address.storage), address.size) == 0;
-  if (bound && claim == Claim::kFirst) share();
+  if (address.is_unix()) {
+    remove_stale_socket(address);
+  } else {
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    if (address.storage.ss_family == AF_INET6) setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
+    // The first is bound without sharing, so that another program on the address is an error and not a partner.
+    if (claim == Claim::kJoin) share();
+  }
+  const bool bound = bind(fd, bytes_of(address), address.size) == 0;
+  if (bound && claim == Claim::kFirst && !address.is_unix()) share();
   if (!bound || listen(fd, kBacklog) < 0) {
-    const AddressError error = cannot_listen(address, errno);
+    const AddressError error = cannot_listen(endpoint, errno);
     ::close(fd);
     return error;
   }
@@ -52,11 +70,15 @@ Address local_address(int fd) {
   return address;
 }
 
-Address peer_address(int fd) {
+std::string peer_name(int fd) {
   Address address;
   address.size = sizeof address.storage;
-  if (getpeername(fd, reinterpret_cast<sockaddr*>(&address.storage), &address.size) < 0) address.size = 0;
-  return address;
+  if (getpeername(fd, reinterpret_cast<sockaddr*>(&address.storage), &address.size) < 0) return "?";
+  if (!address.is_unix()) return address.to_string();
+  ucred peer{};
+  socklen_t size = sizeof peer;
+  if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0) return "unix";
+  return fmt::format("unix user {} process {}", peer.uid, peer.pid);
 }
 
 Listener::Listener(EventLoop& loop, int fd, std::function<void(int)> accepted, std::function<void(int)> exhausted)

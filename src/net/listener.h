@@ -18,13 +18,13 @@ namespace petrel::net {
 
 // A bound, listening, non-blocking socket. Several may listen on one address, one for each thread, and the system
 // spreads connections over them (SO_REUSEPORT): the first claims the address, which fails if anyone else has it, the
-// others join it.
+// others join it. A Unix socket has one listener; the file that an earlier process has left is replaced.
 enum class Claim : std::uint8_t { kFirst, kJoin };
-Result<int, AddressError> listen_on(const Address& address, Claim claim);
+Result<int, AddressError> listen_on(const Endpoint& endpoint, Claim claim);
 // The address a socket is bound to (the port, if 0 was asked for).
 Address local_address(int fd);
-// The address of the other end.
-Address peer_address(int fd);
+// The address of the other end, for people; of a Unix socket its user and process.
+std::string peer_name(int fd);
 
 class Listener final : public EventHandler {
  public:

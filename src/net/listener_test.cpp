@@ -5,6 +5,9 @@
 #include <sys/resource.h>
 
 #include <cerrno>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
 #include <vector>
 
 #include "net/test_support.h"
@@ -12,14 +15,14 @@
 namespace petrel::net {
 namespace {
 
-Address loopback(std::uint16_t port = 0) { return *parse_address("tcp://127.0.0.1:" + std::to_string(port)); }
+Endpoint loopback() { return *parse_endpoint("tcp://127.0.0.1:0"); }
 
 TEST(ListenOn, JoinsOnlyThoseOfItsOwn) {
   const auto first = listen_on(loopback(), Claim::kFirst);
   ASSERT_TRUE(first.has_value()) << first.error().what;
   const Descriptor first_fd(*first);
-  const Address bound = local_address(*first);
-  EXPECT_NE(bound.port(), 0);
+  const Endpoint bound{Scheme::kTcp, local_address(*first)};
+  EXPECT_NE(bound.address.port(), 0);
   const auto joined = listen_on(bound, Claim::kJoin);
   ASSERT_TRUE(joined.has_value()) << joined.error().what;
   const Descriptor joined_fd(*joined);
@@ -29,9 +32,32 @@ TEST(ListenOn, JoinsOnlyThoseOfItsOwn) {
 }
 
 TEST(ListenOn, SaysWhyNot) {
-  const auto elsewhere = listen_on(*parse_address("tcp://192.0.2.1:1883"), Claim::kFirst);
+  const auto elsewhere = listen_on(*parse_endpoint("tcp://192.0.2.1:1883"), Claim::kFirst);
   ASSERT_FALSE(elsewhere.has_value());
   EXPECT_NE(elsewhere.error().what.find("this machine does not have that address"), std::string::npos);
+}
+
+TEST(ListenOn, ReplacesTheSocketOfADeadProcessOnly) {
+  std::string folder = testing::TempDir() + "petrel-XXXXXX";
+  ASSERT_NE(mkdtemp(folder.data()), nullptr);
+  const std::string path = folder + "/socket";
+  const Endpoint endpoint = *parse_endpoint("unix://" + path);
+  {
+    const auto first = listen_on(endpoint, Claim::kFirst);
+    ASSERT_TRUE(first.has_value()) << first.error().what;
+    const Descriptor first_fd(*first);
+    EXPECT_FALSE(listen_on(endpoint, Claim::kFirst).has_value()) << "somebody listens there";
+    const Descriptor client = connect_to(endpoint.address);
+    const Descriptor accepted(accept4(*first, nullptr, nullptr, SOCK_CLOEXEC));
+    EXPECT_TRUE(peer_name(accepted.get()).starts_with("unix user ")) << peer_name(accepted.get());
+  }
+  const auto again = listen_on(endpoint, Claim::kFirst);
+  ASSERT_TRUE(again.has_value()) << again.error().what;
+  const Descriptor again_fd(*again);
+  unlink(path.c_str());
+  std::ofstream(path) << "a file of somebody's";
+  EXPECT_FALSE(listen_on(endpoint, Claim::kFirst).has_value());
+  std::filesystem::remove_all(folder);
 }
 
 TEST(Listener, AcceptsAStormAtItsPace) {

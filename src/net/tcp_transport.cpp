@@ -2,6 +2,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstring>
 
 #include "net/transport.h"
 
@@ -15,6 +16,8 @@ IoResult failed() {
 }
 
 }  // namespace
+
+std::string Transport::failure(const IoResult& result) const { return std::strerror(result.error); }
 
 TcpTransport::~TcpTransport() { close(fd_); }
 

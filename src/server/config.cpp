@@ -10,6 +10,7 @@
 
 #include "net/address.h"
 #include "server/config_table.h"
+#include "server/listener_settings.h"
 #include "server/store_choice.h"
 
 namespace petrel::server {
@@ -18,9 +19,6 @@ namespace {
 constexpr std::string_view kSource = "configuration";
 
 ConfigMistake mistake(std::string what) { return {std::string(kSource), 0, 0, std::move(what)}; }
-
-constexpr std::string_view kAnonymousMeaning =
-    "Whether clients may connect without authentication. Unset: yes on loopback addresses; other addresses must say.";
 
 }  // namespace
 
@@ -42,17 +40,14 @@ ConfigMistakes check_config(const Config& config) {
   ConfigMistakes mistakes;
   std::set<std::string> seen;
   for (const ListenerConfig& listener : config.listeners) {
-    const auto address = net::parse_address(listener.address);
-    if (!address) {
-      mistakes.push_back(mistake(address.error().what));
+    const auto endpoint = net::parse_endpoint(listener.address);
+    if (!endpoint) {
+      mistakes.push_back(mistake(endpoint.error().what));
       continue;
     }
-    if (!address->is_loopback() && !listener.allow_anonymous)
-      mistakes.push_back(mistake(
-          fmt::format("listener {} can be reached from other machines and there is no authentication; if everybody who "
-                      "reaches it may connect, write allow_anonymous = true under its [[listener]]",
-                      listener.address)));
-    if (address->port() != 0 && !seen.insert(address->to_string()).second)
+    for (std::string& what : listener_mistakes(listener, *endpoint)) mistakes.push_back(mistake(std::move(what)));
+    const bool has_port_0 = !endpoint->address.is_unix() && endpoint->address.port() == 0;
+    if (!has_port_0 && !seen.insert(endpoint->address.to_string()).second)
       mistakes.push_back(mistake(fmt::format("listener {} stands twice; remove one", listener.address)));
   }
   if (config.sys_id.empty() || config.sys_id.find_first_of("+#/") != std::string::npos)
@@ -74,11 +69,11 @@ std::string to_toml(const Config& config) {
     }
     out += '\n';
   }
-  out += fmt::format("# Where clients connect; without one: tcp://127.0.0.1:1883.\n# {}: {}\n", kListenerAnonymous,
-                     kAnonymousMeaning);
+  out += "# Where clients connect; docs/configuration.md explains the keys.\n";
   for (const ListenerConfig& listener : config.listeners) {
-    out += fmt::format("[[{}]]\n{} = {}\n", kListenerSection, kListenerAddress, toml_string(listener.address));
-    if (listener.allow_anonymous) out += fmt::format("{} = {}\n", kListenerAnonymous, *listener.allow_anonymous);
+    out += fmt::format("[[{}]]\n", kListenerSection);
+    for (const ListenerKey& key : listener_keys())
+      if (!key.is_default(listener)) out += fmt::format("{} = {}\n", key.name, key.value_text(listener));
     out += '\n';
   }
   return out;
@@ -92,11 +87,17 @@ std::string configuration_markdown() {
       "kind and a value out of range are mistakes, and the broker does not start with one. The table of\n"
       "src/server/config_table.cpp makes this page.\n\n"
       "## [[listener]]\n\n"
-      "One such section for each address to listen on; without any, `tcp://127.0.0.1:1883`.\n\n"
-      "| Key | Value | Default | Meaning |\n|---|---|---|---|\n";
-  out += fmt::format("| `{}` | a string | must be given | `tcp://HOST:PORT`; an IPv6 address stands in brackets. |\n",
-                     kListenerAddress);
-  out += fmt::format("| `{}` | true or false | unset | {} |\n", kListenerAnonymous, kAnonymousMeaning);
+      "One such section for each address to listen on; [listeners.md](listeners.md) has examples. Without any,\n"
+      "`tcp://127.0.0.1:1883` and, if nobody else has it, `http://127.0.0.1:8080`. Keys for TLS belong to `tls`, "
+      "`wss`\n"
+      "and `https`, keys for WebSocket to `ws`, `wss`, `http` and `https`, keys for HTTP to `http` and `https`;\n"
+      "elsewhere they are mistakes.\n\n"
+      "| Key | For | Value | Default | Meaning |\n|---|---|---|---|---|\n";
+  constexpr std::string_view kDoors[] = {"all", "TLS", "WebSocket", "HTTP"};
+  for (const ListenerKey& key : listener_keys())
+    out +=
+        fmt::format("| `{}` | {} | {} | {} | {} |\n", key.name, kDoors[static_cast<std::size_t>(key.doors)],
+                    key.allowed_text(), key.name == "address" ? "" : '`' + key.value_text({}) + '`', key.description);
   for (const ConfigSection& section : config_sections()) {
     out += section.name.empty() ? "\n## Before the first section\n\n"
                                 : fmt::format("\n## [{}]\n\n{}\n\n", section.name, section.description);

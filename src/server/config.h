@@ -16,15 +16,36 @@
 
 namespace petrel::server {
 
+// What the keys mean stands in the table of listener_table.cpp.
 struct ListenerConfig {
-  std::string address;                  // "tcp://127.0.0.1:1883"
-  std::optional<bool> allow_anonymous;  // unset: yes on loopback addresses; others must be told (check_listeners)
+  std::string address{};                  // "tcp://127.0.0.1:1883"
+  std::optional<bool> allow_anonymous{};  // unset: yes on loopback addresses; others must be told (check_listeners)
+  std::int64_t max_connections = 0;
+  std::vector<std::string> versions{};  // empty: all
+  std::int64_t max_qos = 2;
+  // TLS
+  std::vector<std::string> certificates{}, keys{}, ocsp_files{};  // the first belong together, and so on
+  std::string client_certificates = "none";
+  std::string ca_file{}, ca_folder{}, crl_file{}, psk_file{}, psk_hint{};
+  std::string identity = "cn";
+  std::string min_tls = "1.2", max_tls = "1.3";
+  std::string ciphers{}, cipher_suites{}, groups{};
+  std::vector<std::string> alpn{};
+  std::optional<bool> tickets{};  // unset: yes
+  std::int64_t max_handshakes = 1000;
+  // WebSocket
+  std::string path = "/mqtt";
+  std::vector<std::string> origins{};
+  // HTTP
+  std::string static_folder{};
+  std::optional<bool> metrics{}, start_page{};
 };
 
 struct Config {
-  std::vector<ListenerConfig> listeners;  // none: tcp://127.0.0.1:1883
-  unsigned threads = 0;                   // shards; 0: one per core
-  std::string store = "rocksdb";          // see store_choice.h
+  // None: tcp://127.0.0.1:1883 and, if nobody else has it, http://127.0.0.1:8080.
+  std::vector<ListenerConfig> listeners;
+  unsigned threads = 0;           // shards; 0: one per core
+  std::string store = "rocksdb";  // see store_choice.h
   storage::Sync sync = storage::Sync::kInterval;
   LogLevel log_level = LogLevel::kInfo;
   LogFormat log_format = LogFormat::kHuman;

@@ -42,8 +42,27 @@ struct ConfigSection {
 std::span<const ConfigSection> config_sections();
 
 inline constexpr std::string_view kListenerSection = "listener";
-inline constexpr std::string_view kListenerAddress = "address";
-inline constexpr std::string_view kListenerAnonymous = "allow_anonymous";
+
+// A key under [[listener]]. Exactly one of the members is set.
+struct ListenerKey {
+  // Which listeners it says something about.
+  enum class Doors : std::uint8_t { kAll, kTls, kWeb, kHttp };
+  std::string_view name;
+  Doors doors;
+  std::string_view description;
+  std::string ListenerConfig::*text = nullptr;
+  std::vector<std::string> ListenerConfig::*texts = nullptr;  // in TOML a string or an array of strings
+  std::int64_t ListenerConfig::*integer = nullptr;
+  std::optional<bool> ListenerConfig::*flag = nullptr;
+  std::span<const std::string_view> choices{};  // of texts; empty: any
+  std::int64_t min = 0, max = 0;
+
+  bool is_default(const ListenerConfig& listener) const;
+  std::string value_text(const ListenerConfig& listener) const;  // as TOML
+  std::string allowed_text() const;
+  bool allows(std::string_view value) const;
+};
+std::span<const ListenerKey> listener_keys();
 
 std::string toml_string(std::string_view text);  // quoted and escaped
 

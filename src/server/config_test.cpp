@@ -26,12 +26,16 @@ std::vector<std::string> mistakes_of(std::string_view text) {
   return lines;
 }
 
-std::string check(std::string address, std::optional<bool> allow_anonymous) {
+std::string check(ListenerConfig listener) {
   Config config;
-  config.listeners.push_back({std::move(address), allow_anonymous});
+  config.listeners.push_back(std::move(listener));
   std::string text;
   for (const ConfigMistake& mistake : check_config(config)) text += mistake.to_string() + "\n";
   return text;
+}
+
+std::string check(std::string address, std::optional<bool> allow_anonymous) {
+  return check(ListenerConfig{std::move(address), allow_anonymous});
 }
 
 TEST(Config, ReadsEveryKindOfKey) {
@@ -67,7 +71,7 @@ TEST(Config, ReadsEveryKindOfKey) {
 TEST(Config, AnEmptyFileChangesNothing) {
   Config config;
   config.threads = 5;
-  config.listeners.push_back({"tcp://127.0.0.1:7", true});
+  config.listeners.push_back({"tcp://127.0.0.1:7"});
   EXPECT_THAT(read_config("", "p.toml", config), IsEmpty());
   EXPECT_EQ(config.threads, 5U);
   EXPECT_EQ(config.listeners.size(), 1U);
@@ -102,8 +106,8 @@ TEST(Config, ReportsSectionsOfTheWrongKind) {
   EXPECT_THAT(mistakes_of("log = 3\n"), ElementsAre(HasSubstr("write [log]")));
   EXPECT_THAT(mistakes_of("[listener]\naddress = \"x\"\n"), ElementsAre(HasSubstr("write [[listener]]")));
   EXPECT_THAT(mistakes_of("[[listener]]\naddress = 1\nallow_anonymous = 1\n"),
-              ElementsAre("p.toml:2:11: \"listener.address\" must be a string, not an integer",
-                          "p.toml:3:19: \"listener.allow_anonymous\" must be true or false, not an integer"));
+              ElementsAre("p.toml:2:11: \"listener.address\" must be a string, not 1",
+                          "p.toml:3:19: \"listener.allow_anonymous\" must be true or false, not 1"));
 }
 
 TEST(Config, ReportsWhereTheSyntaxBreaks) {
@@ -125,6 +129,59 @@ TEST(Config, AnonymousAccessOffLoopbackIsExplicit) {
   EXPECT_EQ(check("tcp://0.0.0.0:1883", false), "");
 }
 
+TEST(Config, ReadsTheKeysOfListeners) {
+  Config config;
+  const auto mistakes = read_config(
+      "[[listener]]\naddress = \"tls://127.0.0.1:1\"\ncertificate = \"a.pem\"\nkey = [\"a.key\"]\n"
+      "client_certificates = \"required\"\nversions = [\"3.1.1\", \"5.0\"]\nmax_qos = 1\ntickets = false\n",
+      "p.toml", config);
+  EXPECT_THAT(mistakes, IsEmpty());
+  ASSERT_EQ(config.listeners.size(), 1U);
+  const ListenerConfig& listener = config.listeners[0];
+  EXPECT_THAT(listener.certificates, ElementsAre("a.pem"));
+  EXPECT_THAT(listener.keys, ElementsAre("a.key"));
+  EXPECT_EQ(listener.client_certificates, "required");
+  EXPECT_THAT(listener.versions, ElementsAre("3.1.1", "5.0"));
+  EXPECT_EQ(listener.max_qos, 1);
+  EXPECT_EQ(listener.tickets, false);
+}
+
+TEST(Config, SaysWhatAListenersKeyMayHold) {
+  EXPECT_THAT(
+      mistakes_of("[[listener]]\naddress = \"x\"\nversions = [\"4\"]\nmax_qos = 3\nclient_certificates = \"yes\"\n"
+                  "key = 1\n"),
+      ElementsAre(
+          "p.toml:3:12: \"listener.versions\" must be an array of \"3.1\" or \"3.1.1\" or \"5.0\", not an array",
+          "p.toml:4:11: \"listener.max_qos\" must be an integer from 0 to 2, not 3",
+          "p.toml:5:23: \"listener.client_certificates\" must be \"none\" or \"optional\" or \"required\", not "
+          "\"yes\"",
+          "p.toml:6:7: \"listener.key\" must be a string or an array of strings, not 1"));
+}
+
+TEST(Config, KeysBelongToTheirDoors) {
+  ListenerConfig listener{"tcp://127.0.0.1:1883"};
+  listener.ca_file = "ca.pem";
+  listener.origins = {"https://example.com"};
+  EXPECT_THAT(check(listener), HasSubstr("ca_file has no meaning there; it is for tls, wss and https"));
+  EXPECT_THAT(check(listener), HasSubstr("origins has no meaning there; it is for ws, wss, http and https"));
+}
+
+TEST(Config, TlsNeedsCertificatesWithKeys) {
+  ListenerConfig listener{"tls://127.0.0.1:8883"};
+  EXPECT_THAT(check(listener), HasSubstr("TLS needs a certificate"));
+  listener.certificates = {"/nonexistent/broker.pem"};
+  EXPECT_THAT(check(listener), HasSubstr("each certificate needs a key"));
+  listener.keys = {"/nonexistent/broker.key"};
+  EXPECT_THAT(check(listener), HasSubstr("/nonexistent/broker.pem"));
+}
+
+TEST(Config, WhoProvesWhoTheyAreIsNotAnonymous) {
+  ListenerConfig listener{"tls://0.0.0.0:8883"};
+  EXPECT_THAT(check(listener), HasSubstr("write allow_anonymous = true"));
+  listener.psk_file = "/nonexistent/keys";
+  EXPECT_THAT(check(listener), testing::Not(HasSubstr("allow_anonymous")));
+}
+
 TEST(Config, TheBrokersIdIsOneTopicLevel) {
   for (const char* id : {"", "a/b", "+", "#"}) {
     Config config;
@@ -143,7 +200,7 @@ TEST(Config, ChecksAddressesAndTheStore) {
   EXPECT_THAT(check("127.0.0.1:1883", true), HasSubstr("it does not begin with tcp://"));
   Config config;
   config.store = "disk";
-  config.listeners = {{"tcp://127.0.0.1:1883", {}}, {"tcp://127.0.0.1:1883", {}}};
+  config.listeners = {{"tcp://127.0.0.1:1883"}, {"ws://127.0.0.1:1883"}};
   const auto mistakes = check_config(config);
   ASSERT_EQ(mistakes.size(), 2U);
   EXPECT_THAT(mistakes[0].what, HasSubstr("stands twice"));
@@ -154,7 +211,17 @@ TEST(Config, ChecksAddressesAndTheStore) {
 // Every key is set away from its default, so that none can be forgotten by either direction.
 TEST(Config, TomlRoundTrips) {
   Config written;
-  written.listeners = {{"tcp://127.0.0.1:1", true}, {"odd \"\\\n\x7f", std::nullopt}};
+  written.listeners = {{"tcp://127.0.0.1:1"}, {"odd \"\\\n\x7f"}};
+  for (const ListenerKey& key : listener_keys()) {
+    ListenerConfig& listener = written.listeners[0];
+    if (key.name == "address") continue;
+    if (key.flag != nullptr) listener.*key.flag = false;
+    if (key.integer != nullptr) listener.*key.integer = listener.*key.integer == key.max ? key.min : key.max;
+    if (key.text != nullptr) listener.*key.text = key.choices.empty() ? "other" : key.choices.front();
+    if (key.text != nullptr && key.is_default(listener)) listener.*key.text = key.choices.back();
+    if (key.texts != nullptr) listener.*key.texts = {std::string(key.choices.empty() ? "a\"" : key.choices.front())};
+    ASSERT_FALSE(key.is_default(listener)) << key.name;
+  }
   for (const ConfigKey& key : config_keys()) {
     if (key.kind == KeyKind::kText) {
       written.*key.text = "other";
@@ -172,6 +239,8 @@ TEST(Config, TomlRoundTrips) {
   EXPECT_EQ(to_toml(read), text);
   ASSERT_EQ(read.listeners.size(), 2U);
   EXPECT_EQ(read.listeners[1].address, written.listeners[1].address);
+  for (const ListenerKey& key : listener_keys())
+    EXPECT_EQ(key.value_text(read.listeners[0]), key.value_text(written.listeners[0])) << key.name;
 }
 
 TEST(Config, DefaultsAreWithinTheirRanges) {

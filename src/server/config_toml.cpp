@@ -37,8 +37,8 @@ std::string suggestion(std::string_view section, std::string_view name) {
     best = std::move(shown);
   };
   for (const ConfigKey& key : config_keys()) offer(key.section, key.name, fmt::format("\"{}\"", key.full_name()));
-  for (const std::string_view key : {kListenerAddress, kListenerAnonymous})
-    offer(kListenerSection, key, fmt::format("\"{}\" under [[{}]]", key, kListenerSection));
+  for (const ListenerKey& key : listener_keys())
+    offer(kListenerSection, key.name, fmt::format("\"{}\" under [[{}]]", key.name, kListenerSection));
   if (section.empty()) {
     offer("", kListenerSection, fmt::format("[[{}]]", kListenerSection));
     for (const ConfigSection& other : config_sections())
@@ -162,26 +162,55 @@ class Reader {
   void read_listener(const toml::table& table) {
     ListenerConfig listener;
     for (const auto& [key, node] : table) {
-      if (key.str() == kListenerAddress) {
-        if (const auto* text = node.as_string()) {
-          listener.address = text->get();
-        } else {
-          mistake(node.source(), fmt::format("\"listener.address\" must be a string, not {}", type_name(node)));
-        }
-      } else if (key.str() == kListenerAnonymous) {
-        if (const auto* flag = node.as_boolean()) {
-          listener.allow_anonymous = flag->get();
-        } else {
-          mistake(node.source(),
-                  fmt::format("\"listener.allow_anonymous\" must be true or false, not {}", type_name(node)));
-        }
-      } else {
+      const auto known =
+          std::ranges::find_if(listener_keys(), [&](const ListenerKey& one) { return one.name == key.str(); });
+      if (known == listener_keys().end()) {
         unknown(kListenerSection, key);
+      } else if (!read_listener_value(*known, node, listener)) {
+        mistake(node.source(),
+                fmt::format("\"listener.{}\" must be {}, not {}", known->name, known->allowed_text(), shown(node)));
       }
     }
-    if (!table.contains(kListenerAddress))
+    if (!table.contains("address"))
       mistake(table.source(), "a [[listener]] needs an address; write address = \"tcp://127.0.0.1:1883\"");
     if (!listener.address.empty()) config_.listeners.push_back(std::move(listener));
+  }
+
+  // A value that is of the right type is shown itself.
+  static std::string shown(const toml::node& node) {
+    if (const auto* text = node.as_string()) return toml_string(text->get());
+    if (const auto* number = node.as_integer()) return std::to_string(number->get());
+    return std::string(type_name(node));
+  }
+
+  static bool read_listener_value(const ListenerKey& key, const toml::node& node, ListenerConfig& listener) {
+    if (key.flag != nullptr) {
+      const auto* flag = node.as_boolean();
+      if (flag != nullptr) listener.*key.flag = flag->get();
+      return flag != nullptr;
+    }
+    if (key.integer != nullptr) {
+      const auto* number = node.as_integer();
+      if (number == nullptr || number->get() < key.min || number->get() > key.max) return false;
+      listener.*key.integer = number->get();
+      return true;
+    }
+    if (key.text != nullptr) {
+      const auto* text = node.as_string();
+      if (text == nullptr || !key.allows(text->get())) return false;
+      listener.*key.text = text->get();
+      return true;
+    }
+    std::vector<std::string>& texts = listener.*key.texts;
+    texts.clear();
+    const auto take = [&](const toml::node& element) {
+      const auto* text = element.as_string();
+      if (text == nullptr || !key.allows(text->get())) return false;
+      texts.push_back(text->get());
+      return true;
+    };
+    const toml::array* const elements = node.as_array();
+    return elements == nullptr ? take(node) : std::ranges::all_of(*elements, take);
   }
 
   std::string_view source_;

@@ -1,9 +1,13 @@
 #include "server/server.h"
 
+#include <fmt/format.h>
+#include <unistd.h>
+
 #include <algorithm>
 
 #include "base/random.h"
 #include "net/address.h"
+#include "server/listener_settings.h"
 #include "server/machine_memory.h"
 
 namespace petrel::server {
@@ -21,7 +25,8 @@ unsigned shard_count(unsigned configured) {
 
 Server::Server(Config config, Log& log, OpenStore open)
     : config_(std::move(config)), log_(log), open_store_(std::move(open)) {
-  if (config_.listeners.empty()) config_.listeners.push_back({"tcp://127.0.0.1:1883", {}});
+  by_default_ = config_.listeners.empty();
+  if (by_default_) config_.listeners = {{"tcp://127.0.0.1:1883"}, {"http://127.0.0.1:8080"}};
   broker::Settings& settings = config_.settings;
   settings.sys.id = config_.sys_id;
   if (settings.max_memory_bytes == 0) settings.max_memory_bytes = machine_memory_bytes() / 4 * 3;
@@ -50,46 +55,101 @@ Result<void, std::string> Server::start() {
     if (const auto recovered = shard->recover(*store_); !recovered.has_value())
       return "cannot read the store: " + recovered.error().what;
   }
+  http_ = std::make_unique<HttpDoors>(doors_, shards_, *shared_, log_);
   if (auto opened = open_listeners(); !opened.has_value()) {
+    remove_socket_files();
+    http_.reset();
     shards_.clear();
+    doors_.clear();
     return opened.error();
   }
   for (auto& shard : shards_) threads_.emplace_back([&shard] { shard->run(); });
+  http_->start();
   return {};
 }
 
 Result<void, std::string> Server::open_listeners() {
   for (const ListenerConfig& listener : config_.listeners) {
-    const auto parsed = net::parse_address(listener.address);
-    if (!parsed.has_value()) return parsed.error().what;
-    net::Address address = *parsed;
-    auto policy = std::make_unique<broker::ListenerPolicy>();
-    policy->allow_anonymous = listener.allow_anonymous.value_or(address.is_loopback());
-    const broker::SysAccess access = config_.settings.sys.access;
-    policy->may_read_sys =
-        access == broker::SysAccess::kAll || (access == broker::SysAccess::kLoopback && address.is_loopback());
-    for (auto& shard : shards_) {
-      const bool first = shard == shards_.front();
-      const auto fd = net::listen_on(address, first ? net::Claim::kFirst : net::Claim::kJoin);
-      if (!fd.has_value()) return fd.error().what;
-      if (first) address = net::local_address(*fd);
-      shard->listen(*fd, *policy);
-    }
-    addresses_.push_back("tcp://" + address.to_string());
-    log_.info("listening",
-              {{"address", addresses_.back()}, {"anonymous", policy->allow_anonymous ? "allowed" : "refused"}});
-    policies_.push_back(std::move(policy));
+    auto opened = open_listener(listener);
+    if (opened.has_value()) continue;
+    if (!by_default_ || &listener == &config_.listeners.front()) return opened;
+    log_.warning("done without", {{"reason", opened.error()}});
   }
   return {};
 }
 
+Result<void, std::string> Server::open_listener(const ListenerConfig& listener) {
+  const auto parsed = net::parse_endpoint(listener.address);
+  if (!parsed.has_value()) return parsed.error().what;
+  net::Endpoint endpoint = *parsed;
+  std::vector<int> descriptors;
+  const auto give_back = [&] {
+    for (const int fd : descriptors) close(fd);
+  };
+  for (std::size_t i = 0; i < shards_.size(); ++i) {
+    // A Unix socket cannot be shared, its connections go to the shards with their CONNECT; HTTP has a thread of its
+    // own.
+    if (i > 0 && (endpoint.address.is_unix() || endpoint.is_http())) break;
+    const auto fd = net::listen_on(endpoint, i == 0 ? net::Claim::kFirst : net::Claim::kJoin);
+    if (!fd.has_value()) {
+      give_back();
+      return fd.error().what;
+    }
+    if (!endpoint.address.is_unix()) endpoint.address = net::local_address(*fd);
+    descriptors.push_back(*fd);
+  }
+  auto door = Door::create(listener, endpoint, config_.settings.sys.access);
+  if (!door.has_value()) {
+    give_back();
+    return fmt::format("listener {}: {}", listener.address, door.error());
+  }
+  doors_.push_back(std::move(*door));
+  Door& opened = *doors_.back();
+  if (endpoint.is_http()) {
+    http_->listen(descriptors.front(), opened, http_site(listener, endpoint));
+  } else {
+    for (std::size_t i = 0; i < descriptors.size(); ++i) shards_[i]->listen(descriptors[i], opened);
+  }
+  addresses_.push_back(opened.name());
+  log_.info("listening",
+            {{"address", opened.name()}, {"anonymous", opened.policy().allow_anonymous ? "allowed" : "refused"}});
+  tell_warnings(opened);
+  return {};
+}
+
+void Server::tell_warnings(const Door& door) {
+  for (const std::string& warning : door.warnings())
+    log_.warning("listener wants attention", {{"listener", door.name()}, {"reason", warning}});
+}
+
+void Server::remove_socket_files() {
+  for (const auto& door : doors_)
+    if (door->endpoint().address.is_unix()) unlink(door->endpoint().address.path().c_str());
+}
+
+void Server::reload() {
+  for (const auto& door : doors_) {
+    if (!door->endpoint().is_tls()) continue;
+    if (const auto reloaded = door->reload(); !reloaded.has_value()) {
+      log_.error("listener not reloaded", {{"listener", door->name()}, {"reason", reloaded.error()}});
+      continue;
+    }
+    log_.info("listener reloaded", {{"listener", door->name()}});
+    tell_warnings(*door);
+  }
+}
+
 void Server::shut_down() {
+  if (http_ != nullptr) http_->announce_end();
   for (auto& shard : shards_) shard->shut_down(config_.shutdown_grace_ms);
 }
 
 void Server::wait() {
+  // The last to be told: until then /readyz says what is going on.
   for (std::thread& thread : threads_)
     if (thread.joinable()) thread.join();
+  if (!threads_.empty()) remove_socket_files();
+  if (http_ != nullptr) http_->stop();
   threads_.clear();
 }
 

@@ -11,6 +11,8 @@
 #include "base/log.h"
 #include "broker/shared_state.h"
 #include "server/config.h"
+#include "server/door.h"
+#include "server/http_doors.h"
 #include "server/shard_thread.h"
 #include "server/store_choice.h"
 #include "storage/store.h"
@@ -38,22 +40,31 @@ class Server {
   // As they hold: what the configuration leaves to the machine is filled in.
   const broker::Settings& settings() const { return config_.settings; }
 
+  // Reads certificates, keys, CAs, CRLs and pre-shared keys again. Connections go on with what they began with; a file
+  // that is wrong changes nothing at its listener. The log tells. From one thread.
+  void reload();
+
   // Asks all shards to end; wait() returns when they have.
   void shut_down();
   void wait();
 
  private:
   Result<void, std::string> open_listeners();
+  Result<void, std::string> open_listener(const ListenerConfig& listener);
+  void remove_socket_files();
+  void tell_warnings(const Door& door);
 
   Config config_;
   Log& log_;
   const OpenStore open_store_;
   std::unique_ptr<storage::Store> store_;
   std::unique_ptr<broker::SharedState> shared_;
-  std::vector<std::unique_ptr<broker::ListenerPolicy>> policies_;
+  std::vector<std::unique_ptr<Door>> doors_;
   std::vector<std::unique_ptr<ShardThread>> shards_;
+  std::unique_ptr<HttpDoors> http_;
   std::vector<std::thread> threads_;
   std::vector<std::string> addresses_;
+  bool by_default_ = false;  // nobody has said where to listen
 };
 
 }  // namespace petrel::server

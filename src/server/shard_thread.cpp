@@ -1,9 +1,11 @@
 #include "server/shard_thread.h"
 
 #include <sys/ioctl.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <cstring>
 
 #include "net/address.h"
@@ -28,11 +30,12 @@ Socket& socket_of(Connection& connection) { return static_cast<Socket&>(connecti
 
 }  // namespace
 
-std::string Socket::peer_name() const { return net::peer_address(transport->fd()).to_string(); }
+std::string Socket::peer_name() const { return net::peer_name(transport->fd()); }
 
 void Socket::on_events(std::uint32_t events) {
   if (gone) return;
-  if (blocked_since != 0 && (events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0) owner->flush(*this);
+  const bool writes = blocked_since != 0 || (ended && layered);
+  if (writes && (events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0) owner->flush(*this);
   if (gone || (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) == 0) return;
   if (paused || congested || waits_for_output) {
     if (owner->has_hung_up(*this, events)) return owner->lost(*this, "closed by peer");
@@ -63,13 +66,14 @@ Result<void, storage::StoreError> ShardThread::recover(storage::Store& store) {
   return shard_.recover(store, now_);
 }
 
-void ShardThread::listen(int fd, const broker::ListenerPolicy& policy) {
+void ShardThread::listen(int fd, Door& door) {
   listeners_.push_back(std::make_unique<net::Listener>(
-      loop_, fd, [this, &policy](int accepted_fd) { accepted(accepted_fd, policy); },
-      [this](int error) {
+      loop_, fd, [this, &door](int accepted_fd) { accepted(accepted_fd, door); },
+      [this, &door](int error) {
         const bool files = error == EMFILE || error == ENFILE;
         limited_.error("new connections are refused",
-                       {{"reason", files ? "out of file descriptors; raise the limit of open files (ulimit -n)"
+                       {{"listener", door.name()},
+                        {"reason", files ? "out of file descriptors; raise the limit of open files (ulimit -n)"
                                          : "the system has no memory for another socket"}});
       }));
 }
@@ -91,6 +95,7 @@ void ShardThread::begin_turn(TimeMs now) {
   if (inbox_full_.load(std::memory_order_acquire)) take_inbox();
   end_lingering();
   resume_after_congestion();
+  read_buffered();
 }
 
 void ShardThread::end_turn() {
@@ -105,6 +110,7 @@ void ShardThread::end_turn() {
       const PartialPacket waiting = std::move(socket->partial);
       if (!waiting.empty()) feed(*socket, waiting.bytes());
       if (!socket->gone) set_interest(*socket, wanted_events(*socket));
+      settle(*socket);
     }
     shard_.end_turn();
   }
@@ -121,7 +127,7 @@ TimeMs ShardThread::next_deadline() {
 }
 
 bool ShardThread::has_work() {
-  return !dirty_.empty() || !resumed_.empty() || inbox_full_.load(std::memory_order_seq_cst) ||
+  return !dirty_.empty() || !resumed_.empty() || !buffered_.empty() || inbox_full_.load(std::memory_order_seq_cst) ||
          store_ready_.exchange(false, std::memory_order_seq_cst) ||
          (!shutting_down_ && shutdown_grace_ms_.load(std::memory_order_seq_cst) >= 0);
 }
@@ -165,6 +171,12 @@ void ShardThread::take_inbox() {
   for (auto& socket : sockets) {
     Socket& moved = *socket;
     if (!adopt(std::move(socket))) continue;
+    if (moved.partial.empty()) {
+      // An upgrade from HTTP: the transport holds what has come.
+      if (shutting_down_) end_stranger(moved);
+      settle(moved);
+      continue;
+    }
     const PartialPacket bytes = std::move(moved.partial);
     feed(moved, bytes.bytes());
   }
@@ -189,13 +201,21 @@ void ShardThread::resume_after_congestion() {
   for (Socket* socket : sockets) {
     socket->congested = false;
     set_interest(*socket, wanted_events(*socket));
+    settle(*socket);
   }
 }
 
 // --- sockets
 
-void ShardThread::accepted(int fd, const broker::ListenerPolicy& policy) {
-  auto socket = std::make_unique<Socket>(std::make_unique<net::TcpTransport>(fd), policy);
+void ShardThread::accepted(int fd, Door& door) {
+  Door::Entered entered = door.enter(fd, now_);
+  if (entered.transport == nullptr) {
+    limited_.info("connection refused",
+                  {{"address", net::peer_name(fd)}, {"listener", door.name()}, {"reason", entered.refusal}});
+    ::close(fd);
+    return;
+  }
+  auto socket = std::make_unique<Socket>(std::move(entered.transport), door, std::move(entered.place));
   if (shutting_down_) return;
   adopt(std::move(socket));
 }
@@ -227,6 +247,8 @@ std::unique_ptr<Socket> ShardThread::give_up(Socket& socket) {
   if (socket.flush_requested) forget(dirty_);
   if (!resumed_.empty()) forget(resumed_);
   if (!congested_.empty()) forget(congested_);
+  if (socket.buffered) forget(buffered_);
+  socket.buffered = false;
   if (socket.closing) forget_lingering(socket);
   socket.flush_requested = false;
   return taken;
@@ -253,11 +275,13 @@ bool ShardThread::is_full(const Socket& socket) const {
 bool ShardThread::has_hung_up(const Socket& socket, std::uint32_t events) const {
   if ((events & (EPOLLHUP | EPOLLERR)) != 0) return true;
   int unread = 0;
-  return (events & EPOLLRDHUP) != 0 && socket.partial.empty() &&
+  return (events & EPOLLRDHUP) != 0 && socket.partial.empty() && !socket.transport->has_buffered() &&
          ioctl(socket.transport->fd(), FIONREAD, &unread) == 0 && unread == 0;
 }
 
 std::uint32_t ShardThread::wanted_events(const Socket& socket) const {
+  if (socket.ended)
+    return socket.layered && socket.transport->wants_write() ? EPOLLIN | EPOLLOUT : static_cast<std::uint32_t>(EPOLLIN);
   const bool unread = socket.paused || socket.congested || socket.closing || socket.waits_for_output;
   const std::uint32_t output = socket.blocked_since != 0 ? EPOLLOUT : 0U;
   if (!unread) return EPOLLIN | output;
@@ -305,21 +329,54 @@ void ShardThread::read_rest_of_packet(Socket& socket) {
   if (result.status != IoStatus::kOk) return read_failed(socket, result);
   const std::size_t gathered = std::min(result.bytes, room[0].iov_len);
   socket.partial.commit(gathered);
-  if (!socket.partial.complete()) return;
+  if (!socket.partial.complete()) return settle(socket);
   const PartialPacket packet = std::move(socket.partial);
   feed(socket, packet.bytes(), {read_buffer_.get(), result.bytes - gathered});
 }
 
 void ShardThread::read_failed(Socket& socket, const net::IoResult& result) {
-  if (result.status == IoStatus::kEnd) lost(socket, "closed by peer");
-  if (result.status == IoStatus::kError) lost(socket, std::strerror(result.error));
+  if (result.status == IoStatus::kEnd) return lost(socket, "closed by peer");
+  if (result.status == IoStatus::kError) return lost(socket, socket.transport->failure(result));
+  settle(socket);
+}
+
+// After reading: a layered transport may hold bytes of which the system does not tell, and may have something to write.
+void ShardThread::settle(Socket& socket) {
+  if (!socket.layered || socket.gone) return;
+  if (socket.ended) {
+    set_interest(socket, wanted_events(socket));
+  } else if (socket.transport->wants_write()) {
+    mark_blocked(socket);
+    set_interest(socket, wanted_events(socket));
+  }
+  if (socket.gone || socket.buffered || socket.paused || socket.congested || socket.waits_for_output) return;
+  if (!socket.transport->has_buffered()) return;
+  socket.buffered = true;
+  buffered_.push_back(&socket);
+}
+
+void ShardThread::read_buffered() {
+  if (buffered_.empty()) return;
+  std::vector<Socket*> sockets;
+  sockets.swap(buffered_);
+  for (Socket* socket : sockets) {
+    socket->buffered = false;
+    if (!socket->gone && !socket->paused && !socket->congested) on_readable(*socket);
+  }
+}
+
+void ShardThread::mark_blocked(Socket& socket) {
+  if (socket.blocked_since != 0) return;
+  socket.blocked_since = now_;
+  shard_.output_blocked(socket);
 }
 
 // All has been said to the peer; what it still sends is of no interest, only that it hangs up.
 void ShardThread::wait_for_end(Socket& socket) {
   const iovec room{read_buffer_.get(), kReadBufferBytes};
   const net::IoResult result = socket.transport->read_some({&room, 1});
-  if (result.status == IoStatus::kEnd || result.status == IoStatus::kError) bury(socket);
+  if (result.status == IoStatus::kEnd || result.status == IoStatus::kError) return bury(socket);
+  settle(socket);
 }
 
 // `following` comes after `bytes`, which then are one whole packet.
@@ -331,14 +388,15 @@ void ShardThread::feed(Socket& socket, BytesView bytes, BytesView following) {
   switch (received.then) {
     case Then::kContinue:
       if (!following.empty()) return feed(socket, following);
-      return socket.partial.append(rest, received.needed_bytes);
+      socket.partial.append(rest, received.needed_bytes);
+      return settle(socket);
     case Then::kPause:
       socket.partial.append(rest, 0);
       socket.partial.append(following, 0);
       socket.paused = true;
-      return;
+      return settle(socket);
     case Then::kClosed:
-      return;
+      return settle(socket);
     case Then::kHandOver:
       socket.partial.append(bytes, 0);
       socket.partial.append(following, 0);
@@ -377,7 +435,7 @@ void ShardThread::flush_all() {
 }
 
 void ShardThread::flush(Socket& socket) {
-  if (socket.gone) return;
+  if (socket.gone || (socket.layered && !write_held(socket)) || socket.ended) return;
   const bool had_output = !socket.output.empty();
   while (!socket.output.empty()) {
     std::array<OutputBuffer::Piece, kPiecesPerWrite> pieces;
@@ -389,21 +447,17 @@ void ShardThread::flush(Socket& socket) {
       wanted += pieces[i].size;
     }
     const net::IoResult result = socket.transport->write_some({vectors.data(), count});
-    if (result.status == IoStatus::kError) {
-      if (socket.closing) return bury(socket);
-      return lost(socket, std::strerror(result.error));
-    }
+    if (result.status == IoStatus::kError) return write_failed(socket, result);
     socket.output.consume(result.bytes);
     if (socket.waits_for_output && socket.output.size() < shard_.full_mark() / 2) {
       socket.waits_for_output = false;
       set_interest(socket, wanted_events(socket));
+      settle(socket);
+      if (socket.gone) return;
     }
     if (result.bytes > 0 && socket.blocked_since != 0) socket.blocked_since = now_;
     if (result.bytes < wanted) {
-      if (socket.blocked_since == 0) {
-        socket.blocked_since = now_;
-        shard_.output_blocked(socket);
-      }
+      mark_blocked(socket);
       set_interest(socket, wanted_events(socket));
       break;
     }
@@ -411,6 +465,7 @@ void ShardThread::flush(Socket& socket) {
   if (socket.output.empty()) {
     socket.blocked_since = 0;
     if (socket.closing) return finish_close(socket, had_output);
+    if (socket.layered && socket.transport->wants_write()) mark_blocked(socket);
     set_interest(socket, wanted_events(socket));
   }
   if (socket.wants_drain_notice && socket.output.size() < shard_.drain_mark()) {
@@ -419,12 +474,34 @@ void ShardThread::flush(Socket& socket) {
   }
 }
 
+// What the transport holds back comes first. False: the socket takes no more, or is gone.
+bool ShardThread::write_held(Socket& socket) {
+  if (!socket.transport->wants_write()) return true;
+  const net::IoResult result = socket.transport->write_pending();
+  if (result.status == IoStatus::kError) {
+    write_failed(socket, result);
+    return false;
+  }
+  if (result.status == IoStatus::kOk && socket.blocked_since != 0) socket.blocked_since = now_;
+  if (result.status == IoStatus::kWouldBlock && !socket.ended) mark_blocked(socket);
+  set_interest(socket, wanted_events(socket));
+  return result.status == IoStatus::kOk && !socket.gone;
+}
+
+void ShardThread::write_failed(Socket& socket, const net::IoResult& result) {
+  if (socket.closing) return bury(socket);
+  lost(socket, socket.transport->failure(result));
+}
+
 // All is sent. Closing at once while input lies unread would make the system reset the connection, and the peer might
 // never see its last packet: so first the end is announced, and the peer has a moment to close.
 void ShardThread::finish_close(Socket& socket, bool had_output) {
-  if (!had_output) return bury(socket);
+  const bool says_so = socket.layered && socket.transport->established();
+  if (!had_output && !says_so) return bury(socket);
+  if (shutting_down_) socket.transport->announce_shutdown();
   socket.transport->end_writing();
-  set_interest(socket, EPOLLIN);
+  socket.ended = true;
+  set_interest(socket, wanted_events(socket));
 }
 
 void ShardThread::begin_lingering(Socket& socket) {
@@ -440,6 +517,12 @@ void ShardThread::forget_lingering(Socket& socket) {
 
 void ShardThread::end_lingering() {
   while (!lingering_.empty() && lingering_.front().deadline <= now_) bury(*lingering_.front().socket);
+}
+
+// No CONNECT has come, and none is waited for.
+void ShardThread::end_stranger(Socket& socket) {
+  shard_.disconnected(socket, "ended by the shutdown");
+  close(socket);
 }
 
 void ShardThread::progress_shutdown() {
@@ -462,7 +545,7 @@ void ShardThread::close_everything() {
   take_inbox();
   shard_.shut_down();
   for (const auto& socket : sockets_)
-    if (!socket->closing) close(*socket);  // no CONNECT yet
+    if (!socket->closing) end_stranger(*socket);
   shard_.end_turn();
   flush_all();
 }

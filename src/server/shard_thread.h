@@ -34,13 +34,16 @@ class ShardThread final : private broker::ShardHost, private net::TurnHooks {
   // Before run().
   void set_peers(std::vector<ShardThread*> peers) { peers_ = std::move(peers); }
   Result<void, storage::StoreError> recover(storage::Store& store);
-  // Takes the listening descriptor. The policy outlives the thread.
-  void listen(int fd, const broker::ListenerPolicy& policy);
+  // Takes the listening descriptor. The door outlives the thread.
+  void listen(int fd, Door& door);
 
   void run();
   // Stops accepting, ends every connection (DISCONNECT 0x8B), lets them take their last bytes until `grace_ms` is over,
   // then run() returns.
   void shut_down(TimeMs grace_ms);
+
+  // Takes a connection, with what has been read of it, from wherever it was.
+  void hand_over(std::unique_ptr<Socket> socket);
 
   const broker::Counters& counters() const { return shard_.counters(); }
 
@@ -59,15 +62,20 @@ class ShardThread final : private broker::ShardHost, private net::TurnHooks {
   TimeMs next_deadline() override;
   bool has_work() override;
 
-  void accepted(int fd, const broker::ListenerPolicy& policy);
+  void accepted(int fd, Door& door);
   bool adopt(std::unique_ptr<Socket> socket);
   std::unique_ptr<Socket> give_up(Socket& socket);
   void on_readable(Socket& socket);
   void feed(Socket& socket, BytesView bytes, BytesView following = {});
   void read_rest_of_packet(Socket& socket);
   void read_failed(Socket& socket, const net::IoResult& result);
+  void settle(Socket& socket);
+  void read_buffered();
+  void mark_blocked(Socket& socket);
   void wait_for_end(Socket& socket);
   void flush(Socket& socket);
+  bool write_held(Socket& socket);
+  void write_failed(Socket& socket, const net::IoResult& result);
   void flush_all();
   void finish_close(Socket& socket, bool had_output);
   void begin_lingering(Socket& socket);
@@ -80,10 +88,10 @@ class ShardThread final : private broker::ShardHost, private net::TurnHooks {
   void bury(Socket& socket);
   void take_inbox();
   void post_mail(broker::Mail mail);
-  void hand_over(std::unique_ptr<Socket> socket);
   bool congested() const;
   void pause_for_congestion(Socket& socket);
   void resume_after_congestion();
+  void end_stranger(Socket& socket);
   void progress_shutdown();
   void close_everything();
   bool is_full(const Socket& socket) const;
@@ -100,6 +108,7 @@ class ShardThread final : private broker::ShardHost, private net::TurnHooks {
   std::vector<Socket*> dirty_;
   std::vector<Socket*> flushing_;
   std::vector<Socket*> resumed_;
+  std::vector<Socket*> buffered_;  // their transports hold bytes of which the system does not tell
   struct Lingering {
     Socket* socket;  // null: gone already
     TimeMs deadline;

@@ -10,7 +10,9 @@
 
 #include "broker/connection.h"
 #include "net/event_loop.h"
+#include "net/place_limit.h"
 #include "net/transport.h"
+#include "server/door.h"
 #include "server/partial_packet.h"
 
 namespace petrel::server {
@@ -19,13 +21,19 @@ class ShardThread;
 
 class Socket final : public broker::Connection, public net::EventHandler {
  public:
-  Socket(std::unique_ptr<net::Transport> t, const broker::ListenerPolicy& p) : transport(std::move(t)) { policy = &p; }
+  Socket(std::unique_ptr<net::Transport> t, const Door& d, net::PlaceLimit::Place p)
+      : place(std::move(p)), transport(std::move(t)), door(&d), layered(d.is_layered()) {
+    policy = &d.policy();
+  }
 
   std::string peer_name() const override;
+  std::string proved_name() const override { return transport->identity().name(door->identity_from()); }
   void on_events(std::uint32_t events) override;
 
+  net::PlaceLimit::Place place;
   ShardThread* owner = nullptr;
   std::unique_ptr<net::Transport> transport;
+  const Door* door;
   PartialPacket partial;
   std::uint64_t linger_number = 0;  // place among the shard's lingering sockets, when closing
   std::uint32_t interest = 0;       // events registered with the loop; 0: not registered
@@ -33,6 +41,9 @@ class Socket final : public broker::Connection, public net::EventHandler {
   bool paused = false;              // reading waits for Shard::resume
   bool congested = false;           // reading waits for another shard
   bool closing = false;             // close as soon as the output is sent
+  bool ended = false;               // all is sent, and the peer is told that no more comes
+  bool buffered = false;            // waits for its turn to read what the transport holds
+  bool layered = false;             // the transport has bytes of its own to read and write
   bool gone = false;                // destroyed at the end of the turn
 };
 

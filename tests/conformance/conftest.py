@@ -7,7 +7,8 @@ import pathlib
 import pytest
 
 import registry
-from broker_process import Broker
+from broker_process import Broker, free_port
+from certificates import Authority
 from packets import VERSION_NAMES
 from peer import Scene
 
@@ -15,6 +16,7 @@ from peer import Scene
 def pytest_addoption(parser):
     group = parser.getgroup("conformance")
     group.addoption("--broker", metavar="HOST:PORT", help="test the broker that listens there instead of starting petrel")
+    group.addoption("--through", choices=["tcp", "tls", "ws", "wss"], default="tcp", help="by which listener petrel is reached")
     group.addoption("--deadline", metavar="SECONDS", type=float, default=10.0, help="how long to wait for what is due")
     group.addoption("--results", metavar="FILE", type=pathlib.Path, help="write the outcome of each test and its statements as JSON")
 
@@ -22,6 +24,7 @@ def pytest_addoption(parser):
 def pytest_configure(config):
     config.addinivalue_line("markers", "petrel_only: asks more than the specification does; left out with --broker")
     config.addinivalue_line("markers", "takes_time: waits for a clock; all of them run at the same time, in threads")
+    Scene.transport = config.getoption("--through")
     config.stash[RESULTS] = {}
     config.stash[RUNNING] = {}
 
@@ -76,9 +79,9 @@ def address(request, threads, tmp_path_factory, shared_brokers):
         return
     running = shared_brokers.get(threads)
     if running is None:
-        running = shared_brokers[threads] = Broker(tmp_path_factory.mktemp(f"threads{threads}"), threads).start()
-    start_timed(request, threads, (running.host, running.port))
-    yield running.host, running.port
+        running = shared_brokers[threads] = start_petrel(tmp_path_factory.mktemp(f"threads{threads}"), threads)
+    start_timed(request, threads, (running.host, running.door))
+    yield running.host, running.door
     try:
         assert running.alive(), f"the broker ended with {running.process.returncode}:\n{running.log()[-6000:]}"
         running.check_log()
@@ -86,6 +89,22 @@ def address(request, threads, tmp_path_factory, shared_brokers):
         del shared_brokers[threads]
         running.kill()
         raise
+
+
+def start_petrel(directory, threads):
+    """A petrel whose port `door` is that of the listener under test."""
+    if Scene.transport == "tcp":
+        running = Broker(directory, threads).start()
+        running.door = running.port
+        return running
+    listener = {"address": f"{Scene.transport}://127.0.0.1:{free_port()}"}
+    if Scene.transport != "ws":
+        authority = Authority(directory / "authority")
+        listener["certificate"], listener["key"] = authority.sign("broker")
+        Scene.authority_file = authority.file
+    running = Broker(directory, threads, listeners=[listener])
+    running.door = int(listener["address"].rpartition(":")[2])
+    return running.start()
 
 
 @pytest.fixture

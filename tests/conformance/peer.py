@@ -4,6 +4,7 @@ import itertools
 import os
 
 import packets
+from layers import through
 from packet_socket import Overdue, PacketSocket
 from packets import CONNACK, PINGRESP, PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, SUBACK, UNSUBACK, V5, Connack, Disconnect
 
@@ -13,6 +14,7 @@ class Peer(PacketSocket):
 
     def __init__(self, scene):
         super().__init__(*scene.address, scene.deadline_s)
+        self.socket = through(scene.transport, self.socket, scene.authority_file)
         self.scene = scene
         self.version = scene.version
         self.client_id = ""
@@ -158,6 +160,8 @@ class Scene:
 
     numbers = itertools.count(1)
     run = f"{os.getpid() % 36**3:x}"
+
+    transport, authority_file = "tcp", None
 
     def __init__(self, address, version, is_petrel, deadline_s):
         self.address = address

@@ -8,6 +8,7 @@ import re
 import pytest
 
 from broker_process import Broker
+from certificates import Authority
 
 
 def pytest_addoption(parser):
@@ -82,6 +83,11 @@ def start_broker(threads, tmp_path):
         except AssertionError as failure:
             failures.append(str(failure))
     assert not failures, "\n".join(failures)
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory):
+    return Authority(tmp_path_factory.mktemp("authority"))
 
 
 class Names:

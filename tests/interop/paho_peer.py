@@ -26,8 +26,11 @@ class PahoPeer:
             protocol=version,
             manual_ack=manual_ack,
             reconnect_on_failure=False,
+            transport=getattr(broker, "transport", "tcp"),
             **more,
         )
+        if tls := getattr(broker, "tls", None):
+            self.client.tls_set(**tls)
         self.connect_properties = properties(PacketTypes.CONNECT, **connect) if version == V5 else None
         if will:
             self.client.will_set(**will)

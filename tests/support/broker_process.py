@@ -1,5 +1,6 @@
 """Starts a petrel, waits until it listens, watches it, and stops it with the checks every test owes it."""
 
+import json
 import os
 import pathlib
 import re
@@ -40,6 +41,11 @@ def free_port():
         return probe.getsockname()[1]
 
 
+def listener_table(keys):
+    rows = [f"{name} = {json.dumps(value if isinstance(value, (int, list)) else str(value))}\n" for name, value in keys.items()]
+    return "\n[[listener]]\n" + "".join(rows)
+
+
 def wait_until(condition, what, deadline_s=DEADLINE_S, step_s=0.01):
     """Polls until condition() is true and returns its value; a passed deadline is a failure that names `what`."""
     end = time.monotonic() + deadline_s
@@ -55,24 +61,32 @@ def wait_until(condition, what, deadline_s=DEADLINE_S, step_s=0.01):
 class Broker:
     """One broker process on a free loopback port. `config` is the text of a TOML file, `args` go behind `serve`.
 
+    `listeners` are further listeners: dicts of the keys under [[listener]].
+
     PETREL_STORE=rocksdb in the environment: with the store on disk, in the directory, where the test does not choose."""
 
     host = "127.0.0.1"
 
-    def __init__(self, directory, threads=1, config=None, args=(), port=None, store=None):
+    def __init__(self, directory, threads=1, config=None, args=(), port=None, store=None, listeners=()):
         self.directory = pathlib.Path(directory)
         self.directory.mkdir(parents=True, exist_ok=True)
         self.threads = threads
         self.port = port or free_port()
         self.log_path = self.directory / "broker.log"
         self.command = [binary(), "serve"]
+        address = f"tcp://127.0.0.1:{self.port}"
+        if listeners:
+            # This one is waited for: it opens last.
+            config = (config or "") + "".join(map(listener_table, [*listeners, {"address": address}]))
         if config is not None:
             path = self.directory / "petrel.toml"
             path.write_text(config)
             self.command += ["-c", str(path)]
         if (store or os.environ.get("PETREL_STORE", "memory")) == "rocksdb":
             store = f"rocksdb:{self.directory / 'data'}"
-        self.command += ["--listen", f"tcp://127.0.0.1:{self.port}", "--store", store or "memory", "--threads", str(threads)]
+        if not listeners:
+            self.command += ["--listen", address]
+        self.command += ["--store", store or "memory", "--threads", str(threads)]
         self.command += list(args)
         self.process = None
         self.signalled = False

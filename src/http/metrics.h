@@ -1,0 +1,26 @@
+// The broker's counters as Prometheus reads them (text format 0.0.4): the sums that $SYS is made of, and each
+// listener's. Threads: any.
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "broker/sys_topics.h"
+
+namespace petrel::http {
+
+struct ListenerCounts {
+  std::string_view name;
+  std::uint64_t accepted = 0, refused = 0, connections = 0, handshakes = 0;
+};
+
+struct Drops {
+  std::uint64_t slow_consumer = 0, queue_full = 0, expired = 0, too_large = 0, refused = 0;
+};
+Drops drops(const broker::SharedState& shared);
+
+std::string metrics_text(const broker::SysTotals& totals, const Drops& drops, std::span<const ListenerCounts> listeners,
+                         std::string_view version, TimeMs uptime_ms);
+
+}  // namespace petrel::http

@@ -1,0 +1,87 @@
+// The HTTP listeners: one thread with an event loop of its own, so that pages and files never delay a message. A
+// request for WebSocket leaves it: its transport goes to a shard with what has been read.
+//
+// Threads: one owner; start() begins the thread, stop() ends it. The host is called on that thread and outlives it.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <vector>
+
+#include "base/log.h"
+#include "http/response.h"
+#include "net/event_loop.h"
+#include "net/listener.h"
+#include "net/place_limit.h"
+#include "net/transport.h"
+
+namespace petrel::http {
+
+struct Site {
+  std::string name;            // for logs
+  std::string websocket_path;  // empty: every upgrade
+  std::string folder;          // static files; empty: none
+  bool metrics = false;
+  bool start_page = false;
+};
+
+class Host {
+ public:
+  struct Entered {
+    std::unique_ptr<net::Transport> transport;  // null: refused, and the descriptor closed
+    net::PlaceLimit::Place place;
+  };
+  virtual Entered enter(std::size_t site, int fd) = 0;
+  virtual void upgrade(std::size_t site, Entered connection, std::string received) = 0;
+  virtual std::string metrics() = 0;
+  virtual bool is_ready() = 0;
+
+ protected:
+  ~Host() = default;
+};
+
+class Server final : private net::TurnHooks {
+ public:
+  static constexpr std::size_t kMaxConnections = 512;  // those that became WebSockets not counted
+  static constexpr TimeMs kIdleMs = 10'000;
+
+  Server(Host& host, Log& log);
+  ~Server();
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+
+  // Before start(). Takes the listening descriptor.
+  void listen(int fd, Site site);
+  void start();
+  // Closes all that is open. Idempotent.
+  void stop();
+
+ private:
+  class Connection;
+
+  void begin_turn(TimeMs now) override;
+  void end_turn() override;
+  TimeMs next_deadline() override;
+  bool has_work() override;
+
+  void accepted(std::size_t site, int fd);
+  Response respond(const Site& site, const Request& request);
+  void remove(Connection& connection);
+  void upgrade(Connection& connection);
+
+  Host& host_;
+  LogLimiter limited_;
+  net::EventLoop loop_;
+  std::vector<Site> sites_;
+  std::vector<std::unique_ptr<net::Listener>> listeners_;
+  std::vector<std::unique_ptr<Connection>> connections_;
+  std::vector<std::unique_ptr<Connection>> graveyard_;
+  std::thread thread_;
+  TimeMs now_ = 0;
+};
+
+}  // namespace petrel::http

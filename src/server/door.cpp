@@ -1,0 +1,76 @@
+#include "server/door.h"
+
+#include "net/tls_transport.h"
+#include "net/websocket_transport.h"
+#include "server/listener_settings.h"
+
+namespace petrel::server {
+
+namespace {
+
+// A ticket opens for one to two of these.
+constexpr TimeMs kTicketPeriodMs = TimeMs{2} * 3600 * 1000;
+
+}  // namespace
+
+Door::Door(const ListenerConfig& listener, const net::Endpoint& endpoint, broker::SysAccess sys_access)
+    : endpoint_(endpoint),
+      policy_(listener_policy(listener, endpoint, sys_access)),
+      websocket_(websocket_settings(listener)),
+      identity_from_(server::identity_from(listener)),
+      places_(static_cast<std::uint32_t>(listener.max_connections)),
+      handshakes_(static_cast<std::uint32_t>(listener.max_handshakes)) {}
+
+Result<std::unique_ptr<Door>, std::string> Door::create(const ListenerConfig& listener, const net::Endpoint& endpoint,
+                                                        broker::SysAccess sys_access) {
+  std::unique_ptr<Door> door(new Door(listener, endpoint, sys_access));
+  if (!endpoint.is_tls()) return door;
+  door->tls_settings_ = tls_settings(listener, endpoint);
+  if (listener.tickets.value_or(true)) door->ticket_keys_ = std::make_shared<net::TicketKeys>(kTicketPeriodMs);
+  door->tls_settings_.ticket_keys = door->ticket_keys_;
+  auto context = net::TlsContext::create(door->tls_settings_);
+  if (!context.has_value()) return context.error().what;
+  door->tls_ = std::make_unique<net::TlsContextHolder>(std::move(*context));
+  return door;
+}
+
+Door::Entered Door::enter(int fd, TimeMs now) {
+  const auto refused = [this](std::string_view why) {
+    refused_.fetch_add(1, std::memory_order_relaxed);
+    return Entered{nullptr, {}, why};
+  };
+  Entered entered{nullptr, places_.enter(), {}};
+  if (!entered.place) return refused("max_connections of the listener is reached");
+  net::PlaceLimit::Place handshake;
+  if (tls_ != nullptr) {
+    handshake = handshakes_.enter();
+    if (!handshake) return refused("max_handshakes of the listener is reached");
+    if (ticket_keys_ != nullptr && now >= ticket_keys_->next_rotation()) ticket_keys_->advance(now);
+  }
+  entered.transport = make_transport(fd, std::move(handshake));
+  accepted_.fetch_add(1, std::memory_order_relaxed);
+  return entered;
+}
+
+std::unique_ptr<net::Transport> Door::make_transport(int fd, net::PlaceLimit::Place handshake) const {
+  std::unique_ptr<net::Transport> transport;
+  if (tls_ == nullptr) {
+    transport = std::make_unique<net::TcpTransport>(fd);
+  } else {
+    transport = std::make_unique<net::TlsTransport>(fd, tls_->get(), std::move(handshake));
+  }
+  if (!endpoint_.is_websocket()) return transport;
+  return std::make_unique<net::WebSocketTransport>(std::move(transport), websocket_);
+}
+
+Result<void, std::string> Door::reload() {
+  if (tls_ == nullptr) return {};
+  if (const auto reloaded = tls_->reload(tls_settings_); !reloaded.has_value()) return reloaded.error().what;
+  return {};
+}
+
+std::vector<std::string> Door::warnings() const {
+  return tls_ == nullptr ? std::vector<std::string>() : tls_->get()->warnings();
+}
+
+}  // namespace petrel::server

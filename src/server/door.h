@@ -1,0 +1,71 @@
+// A listener at work: what is made of a descriptor that comes through it, by whose files, how many at a time, and what
+// the broker is to know of it.
+//
+// Threads: any; each member guards itself or does not change. Outlives the connections that came through it.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "base/time.h"
+#include "broker/connection.h"
+#include "net/address.h"
+#include "net/place_limit.h"
+#include "net/tls_context.h"
+#include "net/transport.h"
+#include "net/websocket_handshake.h"
+#include "server/config.h"
+
+namespace petrel::server {
+
+class Door {
+ public:
+  // `endpoint` is the address as it is bound. For TLS the files are read.
+  static Result<std::unique_ptr<Door>, std::string> create(const ListenerConfig& listener,
+                                                           const net::Endpoint& endpoint, broker::SysAccess sys_access);
+
+  const net::Endpoint& endpoint() const { return endpoint_; }
+  const std::string& name() const { return policy_.name; }
+  const broker::ListenerPolicy& policy() const { return policy_; }
+  const net::WebSocketSettings& websocket() const { return websocket_; }
+  net::IdentityFrom identity_from() const { return identity_from_; }
+  // Whether transports have bytes of their own to read and write.
+  bool is_layered() const { return endpoint_.scheme != net::Scheme::kTcp && !endpoint_.address.is_unix(); }
+
+  struct Entered {
+    std::unique_ptr<net::Transport> transport;
+    net::PlaceLimit::Place place;  // among this listener's connections
+    std::string_view refusal;      // without a transport: why
+  };
+  // Takes the descriptor, unless it is refused.
+  Entered enter(int fd, TimeMs now);
+
+  // Reads the files of TLS again; after an error nothing has changed.
+  Result<void, std::string> reload();
+
+  std::uint64_t accepted() const { return accepted_.load(std::memory_order_relaxed); }
+  std::uint64_t refused() const { return refused_.load(std::memory_order_relaxed); }
+  std::uint32_t connections() const { return places_.taken(); }
+  std::uint32_t handshakes() const { return handshakes_.taken(); }
+  // What works and yet wants attention.
+  std::vector<std::string> warnings() const;
+
+ private:
+  Door(const ListenerConfig& listener, const net::Endpoint& endpoint, broker::SysAccess sys_access);
+  std::unique_ptr<net::Transport> make_transport(int fd, net::PlaceLimit::Place handshake) const;
+
+  const net::Endpoint endpoint_;
+  const broker::ListenerPolicy policy_;
+  const net::WebSocketSettings websocket_;
+  const net::IdentityFrom identity_from_;
+  std::shared_ptr<net::TicketKeys> ticket_keys_;
+  net::TlsSettings tls_settings_;
+  std::unique_ptr<net::TlsContextHolder> tls_;
+  net::PlaceLimit places_, handshakes_;
+  std::atomic<std::uint64_t> accepted_{0}, refused_{0};
+};
+
+}  // namespace petrel::server

@@ -1,0 +1,144 @@
+#include "server/listener_settings.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#include "server/config_table.h"
+
+namespace petrel::server {
+
+namespace {
+
+using Doors = ListenerKey::Doors;
+
+net::ClientCertificates client_certificates(const ListenerConfig& listener) {
+  if (listener.client_certificates == "required") return net::ClientCertificates::kRequired;
+  return listener.client_certificates == "optional" ? net::ClientCertificates::kOptional
+                                                    : net::ClientCertificates::kNone;
+}
+
+net::TlsVersion tls_version(std::string_view text) {
+  return text == "1.2" ? net::TlsVersion::k12 : net::TlsVersion::k13;
+}
+
+bool belongs(const ListenerKey& key, const net::Endpoint& endpoint) {
+  switch (key.doors) {
+    case Doors::kAll:
+      return true;
+    case Doors::kTls:
+      return endpoint.is_tls();
+    case Doors::kWeb:
+      return endpoint.is_websocket() || endpoint.is_http();
+    case Doors::kHttp:
+      return endpoint.is_http();
+  }
+  return false;
+}
+
+std::string_view schemes_of(Doors doors) {
+  if (doors == Doors::kTls) return "tls, wss and https";
+  return doors == Doors::kHttp ? "http and https" : "ws, wss, http and https";
+}
+
+// Whether there are clients that prove who they are.
+bool identifies(const ListenerConfig& listener) {
+  return listener.client_certificates != "none" || !listener.psk_file.empty();
+}
+
+}  // namespace
+
+net::TlsSettings tls_settings(const ListenerConfig& listener, const net::Endpoint& endpoint) {
+  net::TlsSettings settings;
+  for (std::size_t i = 0; i < listener.certificates.size(); ++i) {
+    const auto nth = [i](const std::vector<std::string>& files) { return i < files.size() ? files[i] : std::string(); };
+    settings.certificates.push_back({listener.certificates[i], nth(listener.keys), nth(listener.ocsp_files)});
+  }
+  settings.client_certificates = client_certificates(listener);
+  settings.ca_file = listener.ca_file;
+  settings.ca_folder = listener.ca_folder;
+  settings.crl_file = listener.crl_file;
+  settings.psk_file = listener.psk_file;
+  settings.psk_hint = listener.psk_hint;
+  settings.min_version = tls_version(listener.min_tls);
+  settings.max_version = tls_version(listener.max_tls);
+  settings.ciphers = listener.ciphers;
+  settings.cipher_suites = listener.cipher_suites;
+  settings.groups = listener.groups;
+  settings.alpn = listener.alpn;
+  if (settings.alpn.empty()) settings.alpn = {endpoint.scheme == net::Scheme::kTls ? "mqtt" : "http/1.1"};
+  return settings;
+}
+
+net::WebSocketSettings websocket_settings(const ListenerConfig& listener) {
+  net::WebSocketSettings settings;
+  settings.path = listener.path;
+  settings.origins = listener.origins;
+  return settings;
+}
+
+net::IdentityFrom identity_from(const ListenerConfig& listener) {
+  if (listener.identity == "san") return net::IdentityFrom::kSubjectAltName;
+  return listener.identity == "subject" ? net::IdentityFrom::kSubject : net::IdentityFrom::kCommonName;
+}
+
+broker::ListenerPolicy listener_policy(const ListenerConfig& listener, const net::Endpoint& endpoint,
+                                       broker::SysAccess sys_access) {
+  broker::ListenerPolicy policy;
+  const bool is_loopback = endpoint.address.is_loopback();
+  policy.allow_anonymous = listener.allow_anonymous.value_or(is_loopback);
+  policy.may_read_sys =
+      sys_access == broker::SysAccess::kAll || (sys_access == broker::SysAccess::kLoopback && is_loopback);
+  const auto speaks = [&](std::string_view version) {
+    return listener.versions.empty() ||
+           std::find(listener.versions.begin(), listener.versions.end(), version) != listener.versions.end();
+  };
+  policy.allow_v31 = speaks("3.1");
+  policy.allow_v311 = speaks("3.1.1");
+  policy.allow_v5 = speaks("5.0");
+  policy.maximum_qos = static_cast<wire::Qos>(listener.max_qos);
+  policy.name = endpoint.to_string();
+  return policy;
+}
+
+http::Site http_site(const ListenerConfig& listener, const net::Endpoint& endpoint) {
+  const bool is_loopback = endpoint.address.is_loopback();
+  http::Site site;
+  site.name = endpoint.to_string();
+  site.websocket_path = listener.path;
+  site.folder = listener.static_folder;
+  site.metrics = listener.metrics.value_or(is_loopback);
+  site.start_page = listener.start_page.value_or(is_loopback);
+  return site;
+}
+
+std::vector<std::string> listener_mistakes(const ListenerConfig& listener, const net::Endpoint& endpoint) {
+  std::vector<std::string> mistakes;
+  const auto mistake = [&](std::string_view what) {
+    mistakes.push_back(fmt::format("listener {}: {}", listener.address, what));
+  };
+  for (const ListenerKey& key : listener_keys())
+    if (!belongs(key, endpoint) && !key.is_default(listener))
+      mistake(fmt::format("{} has no meaning there; it is for {}", key.name, schemes_of(key.doors)));
+  if (!endpoint.address.is_loopback() && !listener.allow_anonymous && !identifies(listener))
+    mistakes.push_back(
+        fmt::format("listener {} can be reached from other machines and there is no authentication; if everybody who "
+                    "reaches it may connect, write allow_anonymous = true under its [[listener]]",
+                    listener.address));
+  if (!listener.path.empty() && !listener.path.starts_with('/'))
+    mistake("path does not begin with a slash; write path = \"/mqtt\"");
+  if (!listener.static_folder.empty() && !std::filesystem::is_directory(listener.static_folder))
+    mistake(fmt::format("static is no folder: {}", listener.static_folder));
+  if (!endpoint.is_tls()) return mistakes;
+  if (listener.certificates.empty() && listener.psk_file.empty()) {
+    mistake("TLS needs a certificate; write certificate = \"FILE\" and key = \"FILE\", or psk_file = \"FILE\"");
+  } else if (listener.certificates.size() != listener.keys.size()) {
+    mistake("each certificate needs a key; write as many files under key as under certificate");
+  } else if (const auto context = net::TlsContext::create(tls_settings(listener, endpoint)); !context.has_value()) {
+    mistake(context.error().what);
+  }
+  return mistakes;
+}
+
+}  // namespace petrel::server

@@ -1,0 +1,149 @@
+// The keys under [[listener]].
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <array>
+
+#include "server/config_table.h"
+
+namespace petrel::server {
+
+namespace {
+
+using Doors = ListenerKey::Doors;
+
+constexpr std::array<std::string_view, 3> kVersions{"3.1", "3.1.1", "5.0"};
+constexpr std::array<std::string_view, 3> kClientCertificates{"none", "optional", "required"};
+constexpr std::array<std::string_view, 3> kIdentities{"cn", "san", "subject"};
+constexpr std::array<std::string_view, 2> kTlsVersions{"1.2", "1.3"};
+constexpr std::int64_t kMaxCount = 1'000'000'000;
+
+constexpr ListenerKey text(std::string_view name, Doors doors, std::string ListenerConfig::*member,
+                           std::string_view description, std::span<const std::string_view> choices = {}) {
+  ListenerKey key{name, doors, description};
+  key.text = member;
+  key.choices = choices;
+  return key;
+}
+
+constexpr ListenerKey texts(std::string_view name, Doors doors, std::vector<std::string> ListenerConfig::*member,
+                            std::string_view description, std::span<const std::string_view> choices = {}) {
+  ListenerKey key{name, doors, description};
+  key.texts = member;
+  key.choices = choices;
+  return key;
+}
+
+constexpr ListenerKey integer(std::string_view name, Doors doors, std::int64_t ListenerConfig::*member,
+                              std::int64_t min, std::int64_t max, std::string_view description) {
+  ListenerKey key{name, doors, description};
+  key.integer = member;
+  key.min = min;
+  key.max = max;
+  return key;
+}
+
+constexpr ListenerKey flag(std::string_view name, Doors doors, std::optional<bool> ListenerConfig::*member,
+                           std::string_view description) {
+  ListenerKey key{name, doors, description};
+  key.flag = member;
+  return key;
+}
+
+constexpr ListenerKey kKeys[] = {
+    text("address", Doors::kAll, &ListenerConfig::address,
+         "Must be given. SCHEME://HOST:PORT with tcp, tls, ws, wss, http or https; an IPv6 address stands in brackets. "
+         "Or unix:///PATH."),
+    flag("allow_anonymous", Doors::kAll, &ListenerConfig::allow_anonymous,
+         "Whether clients may connect without authentication. Unset: yes on loopback addresses and Unix sockets; "
+         "other addresses must say, unless clients prove who they are by a certificate or a pre-shared key."),
+    integer("max_connections", Doors::kAll, &ListenerConfig::max_connections, 0, kMaxCount,
+            "Connections through this listener; further ones are closed at once. 0: unlimited."),
+    texts("versions", Doors::kAll, &ListenerConfig::versions,
+          "The versions of MQTT that are spoken; others get return code 1 or reason code 0x84. Empty: all.", kVersions),
+    integer("max_qos", Doors::kAll, &ListenerConfig::max_qos, 0, 2,
+            "Highest QoS. Subscriptions are granted no more, MQTT 5 clients are told in CONNACK, and who publishes "
+            "above it is disconnected."),
+    texts("certificate", Doors::kTls, &ListenerConfig::certificates,
+          "PEM files: a certificate, then those that lead to its CA. With several, the name a client asks for (SNI) "
+          "chooses; the first is for all others."),
+    texts("key", Doors::kTls, &ListenerConfig::keys, "PEM files: the private key of each certificate, not encrypted."),
+    texts("ocsp", Doors::kTls, &ListenerConfig::ocsp_files,
+          "DER files: for each certificate its CA's word that it is not revoked, to be stapled."),
+    text("client_certificates", Doors::kTls, &ListenerConfig::client_certificates,
+         "Whether clients show a certificate.", kClientCertificates),
+    text("ca_file", Doors::kTls, &ListenerConfig::ca_file, "PEM file: the CAs that sign clients' certificates."),
+    text("ca_folder", Doors::kTls, &ListenerConfig::ca_folder,
+         "Folder: the same from all *.pem, *.crt and *.cer in it."),
+    text("crl_file", Doors::kTls, &ListenerConfig::crl_file,
+         "PEM file: the revoked certificates of every CA that signs clients' certificates."),
+    text("identity", Doors::kTls, &ListenerConfig::identity,
+         "What of a client's certificate names the client: common name, first alternative name, or whole subject. A "
+         "pre-shared key names by its identity.",
+         kIdentities),
+    text("psk_file", Doors::kTls, &ListenerConfig::psk_file,
+         "Pre-shared keys, lines of IDENTITY:HEXKEY as Mosquitto has them. A client with one needs no certificate."),
+    text("psk_hint", Doors::kTls, &ListenerConfig::psk_hint, "What TLS 1.2 clients are told to choose their key by."),
+    text("min_tls", Doors::kTls, &ListenerConfig::min_tls, "Lowest version of TLS.", kTlsVersions),
+    text("max_tls", Doors::kTls, &ListenerConfig::max_tls, "Highest version of TLS.", kTlsVersions),
+    text("ciphers", Doors::kTls, &ListenerConfig::ciphers,
+         "Ciphers of TLS 1.2, as OpenSSL names them. Empty: those with authenticated encryption and forward secrecy."),
+    text("cipher_suites", Doors::kTls, &ListenerConfig::cipher_suites, "Cipher suites of TLS 1.3. Empty: all."),
+    text("groups", Doors::kTls, &ListenerConfig::groups, "Groups of the key exchange. Empty: OpenSSL's."),
+    texts("alpn", Doors::kTls, &ListenerConfig::alpn,
+          "Application protocols (ALPN). A client that offers others only is refused, one that offers none is not. "
+          "Empty: mqtt; for wss and https http/1.1."),
+    flag("tickets", Doors::kTls, &ListenerConfig::tickets,
+         "Whether clients get session tickets, with which a reconnect costs no signature. Unset: yes."),
+    integer("max_handshakes", Doors::kTls, &ListenerConfig::max_handshakes, 0, kMaxCount,
+            "TLS handshakes under way at once; further connections are closed at once. 0: unlimited."),
+    text("path", Doors::kWeb, &ListenerConfig::path, "Where MQTT over WebSocket is. Empty: at every path."),
+    texts("origins", Doors::kWeb, &ListenerConfig::origins,
+          "The pages whose scripts may connect, for example https://example.com. Empty: all. Programs other than "
+          "browsers are not held back by it."),
+    text("static", Doors::kHttp, &ListenerConfig::static_folder,
+         "Folder whose files are served, index.html for a folder; names that begin with a dot and symbolic links are "
+         "not. Empty: none."),
+    flag("metrics", Doors::kHttp, &ListenerConfig::metrics,
+         "Whether /metrics has the broker's counters for Prometheus. Unset: yes on loopback addresses."),
+    flag("start_page", Doors::kHttp, &ListenerConfig::start_page,
+         "Whether / has a page with live counters and a console to publish and subscribe. Unset: yes on loopback "
+         "addresses."),
+};
+
+}  // namespace
+
+std::span<const ListenerKey> listener_keys() { return kKeys; }
+
+bool ListenerKey::is_default(const ListenerConfig& listener) const {
+  const ListenerConfig defaults;
+  if (text != nullptr) return listener.*text == defaults.*text;
+  if (texts != nullptr) return listener.*texts == defaults.*texts;
+  if (integer != nullptr) return listener.*integer == defaults.*integer;
+  return listener.*flag == defaults.*flag;
+}
+
+std::string ListenerKey::value_text(const ListenerConfig& listener) const {
+  if (text != nullptr) return toml_string(listener.*text);
+  if (integer != nullptr) return std::to_string(listener.*integer);
+  if (flag != nullptr) return !(listener.*flag) ? "unset" : *(listener.*flag) ? "true" : "false";
+  std::vector<std::string> quoted;
+  for (const std::string& value : listener.*texts) quoted.push_back(toml_string(value));
+  return fmt::format("[{}]", fmt::join(quoted, ", "));
+}
+
+std::string ListenerKey::allowed_text() const {
+  if (flag != nullptr) return "true or false";
+  if (integer != nullptr) return fmt::format("an integer from {} to {}", min, max);
+  const std::string_view form = texts != nullptr ? "a string or an array of strings" : "a string";
+  if (choices.empty()) return std::string(form);
+  const std::string choice = fmt::format("\"{}\"", fmt::join(choices, "\" or \""));
+  return texts != nullptr ? fmt::format("an array of {}", choice) : choice;
+}
+
+bool ListenerKey::allows(std::string_view value) const {
+  return choices.empty() || std::find(choices.begin(), choices.end(), value) != choices.end();
+}
+
+}  // namespace petrel::server
