@@ -1,5 +1,6 @@
 #include "server/shard_thread.h"
 
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -17,7 +18,8 @@ using net::IoStatus;
 namespace {
 
 constexpr std::size_t kReadBufferBytes = 262'144;
-// A peer this many messages behind makes its senders wait: their publishers are not read meanwhile.
+// A peer this many messages behind (large ones count more often: broker::weight) makes its senders wait: their
+// publishers are not read meanwhile.
 constexpr std::size_t kMailBacklogLimit = 50'000;
 constexpr std::size_t kPiecesPerWrite = 64;
 constexpr TimeMs kLingerMs = 1000;
@@ -34,8 +36,9 @@ void Socket::on_events(std::uint32_t events) {
   if (gone) return;
   const bool writes = blocked_since != 0 || (ended && layered);
   if (writes && (events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0) owner->flush(*this);
-  if (gone || (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) == 0) return;
+  if (gone || (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) == 0) return;
   if (paused || congested || waits_for_output) {
+    if (owner->has_hung_up(*this, events)) return owner->lost(*this, "closed by peer");
     // Only now, for most pauses end before more input comes.
     owner->set_interest(*this, owner->wanted_events(*this));
   } else {
@@ -134,7 +137,7 @@ bool ShardThread::has_work() {
 void ShardThread::post(std::uint32_t shard, broker::Mail mail) { peers_[shard]->post_mail(std::move(mail)); }
 
 void ShardThread::post_mail(broker::Mail mail) {
-  mail_backlog_.fetch_add(mail.size(), std::memory_order_relaxed);
+  mail_backlog_.fetch_add(broker::weight(mail), std::memory_order_relaxed);
   {
     const std::lock_guard lock(inbox_.mutex);
     inbox_.mails.push_back(std::move(mail));
@@ -162,7 +165,7 @@ void ShardThread::take_inbox() {
     inbox_full_.store(false, std::memory_order_relaxed);
   }
   for (broker::Mail& mail : mails) {
-    mail_backlog_.fetch_sub(mail.size(), std::memory_order_relaxed);
+    mail_backlog_.fetch_sub(broker::weight(mail), std::memory_order_relaxed);
     shard_.on_mail(std::move(mail));
   }
   for (auto& socket : sockets) {
@@ -267,28 +270,33 @@ bool ShardThread::is_full(const Socket& socket) const {
   return socket.blocked_since != 0 && socket.output.size() >= shard_.full_mark();
 }
 
+// Of a socket that is not read. Who has only ended its sending may have said something before, which is read in its
+// turn.
+bool ShardThread::has_hung_up(const Socket& socket, std::uint32_t events) const {
+  if ((events & (EPOLLHUP | EPOLLERR)) != 0) return true;
+  int unread = 0;
+  return (events & EPOLLRDHUP) != 0 && socket.partial.empty() && !socket.transport->has_buffered() &&
+         ioctl(socket.transport->fd(), FIONREAD, &unread) == 0 && unread == 0;
+}
+
 std::uint32_t ShardThread::wanted_events(const Socket& socket) const {
   if (socket.ended)
     return socket.layered && socket.transport->wants_write() ? EPOLLIN | EPOLLOUT : static_cast<std::uint32_t>(EPOLLIN);
   const bool unread = socket.paused || socket.congested || socket.closing || socket.waits_for_output;
-  std::uint32_t events = unread ? 0U : static_cast<std::uint32_t>(EPOLLIN);
-  if (socket.blocked_since != 0) events |= EPOLLOUT;
-  return events;
+  const std::uint32_t output = socket.blocked_since != 0 ? EPOLLOUT : 0U;
+  if (!unread) return EPOLLIN | output;
+  // A hang-up shows in writing. Where nothing is to be written it is reported, and only once.
+  return output != 0 ? output : static_cast<std::uint32_t>(EPOLLRDHUP) | EPOLLET;
 }
 
 void ShardThread::set_interest(Socket& socket, std::uint32_t interest) {
   if (socket.interest == interest) return;
-  const std::uint32_t before = std::exchange(socket.interest, interest);
+  socket.interest = interest;
   const int fd = socket.transport->fd();
   if (interest == 0) {
-    // A hang-up is reported of whatever is registered, turn after turn, until it is read.
     loop_.remove(fd, socket);
-  } else if (before != 0) {
+  } else {
     loop_.modify(fd, socket, interest);
-  } else if (const int error = loop_.add(fd, socket, interest); error != 0) {
-    socket.interest = 0;
-    if (socket.closing) return bury(socket);
-    lost(socket, std::strerror(error));
   }
 }
 
@@ -454,7 +462,6 @@ void ShardThread::flush(Socket& socket) {
       break;
     }
   }
-  if (socket.gone) return;
   if (socket.output.empty()) {
     socket.blocked_since = 0;
     if (socket.closing) return finish_close(socket, had_output);
