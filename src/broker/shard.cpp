@@ -104,6 +104,7 @@ void Shard::forget(Connection& connection) {
   wheel_.cancel(connection);
   end_memory_wait(connection);
   forget_filter_work(connection);
+  end_store_wait(connection);
   shared_.connections.fetch_sub(1, std::memory_order_relaxed);
 }
 
@@ -163,7 +164,7 @@ Shard::Received Shard::receive(Connection& connection, BytesView bytes) {
       result.needed_bytes = frame->needed_bytes;
       return result;
     }
-    if (memory_full_ && waits_for_memory(connection, frame->frame)) {
+    if (waits_for_store(connection, frame->frame) || (memory_full_ && waits_for_memory(connection, frame->frame))) {
       result.then = Received::Then::kPause;
       return result;
     }

@@ -235,7 +235,15 @@ class Shard final : private storage::LaneEvents, private storage::Recovery {
   std::optional<Limit> queue_excess(const Outbound& out, const session::Delivery& delivery) const;
   void wait_in_queue(Session& session, session::Delivery delivery);
   void hand_on(const Session& leaving, const session::Delivery& delivery);
-  void depart(storage::SessionId stored, topics::SubscriberId id, storage::QueuePosition position);
+  void mail_shared(std::uint32_t shard, SharedDelivery shared);
+  struct Departing {
+    storage::SessionId stored;
+    topics::SubscriberId id;
+    storage::QueuePosition position;
+  };
+  void depart(const Session& session, storage::QueuePosition position);
+  void on_last_mail(topics::SubscriberId receiver);
+  void read_departing(Departing departing);
   void on_departing_page(storage::QueuePage page);
   session::Delivery to_delivery(storage::QueueEntry entry);
   void pump(Session& session);
@@ -259,9 +267,14 @@ class Shard final : private storage::LaneEvents, private storage::Recovery {
   void hold_bytes(Session& session, std::string bytes, wire::PacketType type);
   void hold(Session& session, Held::Kind kind, wire::PacketId packet_id = 0, std::string bytes = {});
   void release_held(std::vector<Held>& held);
+  bool waits_for_store(Connection& connection, const wire::Frame& frame);
+  void end_store_wait(Connection& connection);
+  void end_store_waits();
   void release_one(Held& held);
   void submit();
   void release_independent();
+  void commit(storage::Batch batch);
+  void change_retained(storage::Change change);
   void change(storage::Change change) { batch_.changes.push_back(std::move(change)); }
   void on_committed(storage::BatchNumber number) override;
   void on_trouble(const storage::StoreError& error) override;
@@ -332,23 +345,29 @@ class Shard final : private storage::LaneEvents, private storage::Recovery {
   std::vector<std::uint32_t> free_slots_;
   std::vector<Mail> outbox_;  // by shard
   storage::Batch batch_;
+  bool batch_has_retained_ = false;
   storage::BatchNumber last_submitted_ = 0;
   std::vector<Held> held_;  // of this turn
   struct HeldBatch {
     storage::BatchNumber number;
     std::vector<Held> held;
+    std::size_t published_bytes;
   };
-  std::deque<HeldBatch> waiting_;  // submitted, not committed
-  std::optional<Reason> trouble_;  // the store takes no changes: what is answered to those who need it
+  std::deque<HeldBatch> waiting_;         // submitted, not committed
+  std::size_t turn_published_bytes_ = 0;  // QoS 1 and 2, taken from clients since the last batch
+  std::size_t uncommitted_bytes_ = 0;     // the same, of batches that are not committed
+  std::vector<Connection*> store_waits_;  // publishers that are not read until the store has caught up
+  std::optional<Reason> trouble_;         // the store takes no changes: what is answered to those who need it
   std::uint64_t last_counter_ = 0;
   std::uint64_t last_read_request_ = 0;
   boost::unordered_flat_map<storage::SessionId, Session*> by_stored_id_;
-  // Ended sessions whose stored queues are being handed on, by read request.
-  struct Departing {
-    storage::SessionId stored;
-    topics::SubscriberId id;
-    storage::QueuePosition position;
+  // Ended sessions whose stored queues are to be handed on when the other shards have said that nothing more is coming.
+  struct Leaving {
+    Departing departing;
+    std::uint32_t unanswered;
   };
+  boost::unordered_flat_map<topics::SubscriberId, Leaving> leaving_;
+  // Ended sessions whose stored queues are being handed on, by read request.
   boost::unordered_flat_map<std::uint64_t, Departing> departing_;
   // Sessions whose retained messages are to be read on in the next turn, and how much this turn may still read.
   std::vector<topics::SubscriberId> awaiting_replay_turn_;

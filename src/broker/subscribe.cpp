@@ -185,7 +185,8 @@ void Shard::resume_replays() {
 
 void Shard::send_retained(Session& session, const RetainedReplay& replay, Ref<const wire::Message> message) {
   if (message->expired(now_)) {
-    if (shared_.retained.erase_if(message.get())) change(storage::EraseRetained{std::string(message->topic())});
+    if (shared_.retained.erase_if(message.get()))
+      change_retained(storage::EraseRetained{std::string(message->topic())});
     return;
   }
   session::Delivery delivery;

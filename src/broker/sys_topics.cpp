@@ -135,7 +135,7 @@ std::vector<Ref<const wire::Message>> SysTopics::refresh(TimeMs now, const SysTo
   const std::lock_guard lock(mutex_);
   stale_.store(false, std::memory_order_relaxed);
   Update update{*this};
-  update.put("version", settings_.version);
+  update.put("version", "petrel version " + settings_.version);
   update.put("uptime", fmt::format("{} seconds", (now - started_at_) / 1000));
   for (const Row& row : kValues) update.put(row.name, totals.*row.value);
   most_heap_bytes_ = std::max(most_heap_bytes_, totals.heap_bytes);

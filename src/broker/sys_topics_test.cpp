@@ -44,7 +44,7 @@ TEST(SysFilter, IsToldByItsFirstLevel) {
 }
 
 TEST(SysTopics, TellsOnlyWhatHasChanged) {
-  SysTopics topics(SysSettings{.version = "petrel version 9"});
+  SysTopics topics(SysSettings{.version = "9"});
   topics.start(1000);
   SysTotals totals;
   totals.clients_connected = 3;

@@ -141,7 +141,7 @@ int serve(const ServeOptions& options) {
   const sigset_t signals = block_signals();
   const rlim_t descriptors = raise_descriptor_limit();
   reserve_descriptor_table(descriptors);
-  config.settings.sys.version = fmt::format("petrel version {}", version());
+  config.settings.sys.version = version();
   server::Server server(config, log);
   if (const auto started = server.start(); !started.has_value()) {
     log.error("cannot start", {{"reason", started.error()}});

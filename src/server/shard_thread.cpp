@@ -1,5 +1,6 @@
 #include "server/shard_thread.h"
 
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -18,8 +19,8 @@ using net::IoStatus;
 namespace {
 
 constexpr std::size_t kReadBufferBytes = 262'144;
-// A peer this many messages behind makes its senders wait: their busy publishers are not read meanwhile. Others are,
-// and what they send comes behind so many.
+// A peer this many messages behind (large ones count more often: broker::weight) makes its senders wait: their busy
+// publishers are not read meanwhile. Others are, and what they send comes behind so many.
 constexpr std::size_t kMailBacklogLimit = 5000;
 constexpr std::size_t kPiecesPerWrite = 64;
 // Who sends more at a time, or has more messages sent, is read after the others, and in each turn only until the time
@@ -43,8 +44,9 @@ void Socket::on_events(std::uint32_t events) {
   if (gone) return;
   const bool writes = blocked_since != 0 || (ended && layered);
   if (writes && (events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0) owner->flush(*this);
-  if (gone || (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) == 0) return;
+  if (gone || (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) == 0) return;
   if (paused || congested || waits_for_output) {
+    if (owner->has_hung_up(*this, events)) return owner->lost(*this, "closed by peer");
     // Only now, for most pauses end before more input comes.
     owner->set_interest(*this, owner->wanted_events(*this));
   } else {
@@ -156,7 +158,7 @@ bool ShardThread::has_work() {
 void ShardThread::post(std::uint32_t shard, broker::Mail mail) { peers_[shard]->post_mail(std::move(mail)); }
 
 void ShardThread::post_mail(broker::Mail mail) {
-  mail_backlog_.fetch_add(mail.size(), std::memory_order_relaxed);
+  mail_backlog_.fetch_add(broker::weight(mail), std::memory_order_relaxed);
   {
     const std::lock_guard lock(inbox_.mutex);
     inbox_.mails.push_back(std::move(mail));
@@ -184,7 +186,7 @@ void ShardThread::take_inbox() {
     inbox_full_.store(false, std::memory_order_relaxed);
   }
   for (broker::Mail& mail : mails) {
-    mail_backlog_.fetch_sub(mail.size(), std::memory_order_relaxed);
+    mail_backlog_.fetch_sub(broker::weight(mail), std::memory_order_relaxed);
     shard_.on_mail(std::move(mail));
   }
   for (auto& socket : sockets) {
@@ -290,28 +292,33 @@ bool ShardThread::is_full(const Socket& socket) const {
   return socket.blocked_since != 0 && socket.output.size() >= shard_.full_mark();
 }
 
+// Of a socket that is not read. Who has only ended its sending may have said something before, which is read in its
+// turn.
+bool ShardThread::has_hung_up(const Socket& socket, std::uint32_t events) const {
+  if ((events & (EPOLLHUP | EPOLLERR)) != 0) return true;
+  int unread = 0;
+  return (events & EPOLLRDHUP) != 0 && socket.partial.empty() && !socket.transport->has_buffered() &&
+         ioctl(socket.transport->fd(), FIONREAD, &unread) == 0 && unread == 0;
+}
+
 std::uint32_t ShardThread::wanted_events(const Socket& socket) const {
   if (socket.ended)
     return socket.layered && socket.transport->wants_write() ? EPOLLIN | EPOLLOUT : static_cast<std::uint32_t>(EPOLLIN);
   const bool unread = socket.paused || socket.congested || socket.closing || socket.waits_for_output;
-  std::uint32_t events = unread ? 0U : static_cast<std::uint32_t>(EPOLLIN);
-  if (socket.blocked_since != 0) events |= EPOLLOUT;
-  return events;
+  const std::uint32_t output = socket.blocked_since != 0 ? EPOLLOUT : 0U;
+  if (!unread) return EPOLLIN | output;
+  // A hang-up shows in writing. Where nothing is to be written it is reported, and only once.
+  return output != 0 ? output : static_cast<std::uint32_t>(EPOLLRDHUP) | EPOLLET;
 }
 
 void ShardThread::set_interest(Socket& socket, std::uint32_t interest) {
   if (socket.interest == interest) return;
-  const std::uint32_t before = std::exchange(socket.interest, interest);
+  socket.interest = interest;
   const int fd = socket.transport->fd();
   if (interest == 0) {
-    // A hang-up is reported of whatever is registered, turn after turn, until it is read.
     loop_.remove(fd, socket);
-  } else if (before != 0) {
+  } else {
     loop_.modify(fd, socket, interest);
-  } else if (const int error = loop_.add(fd, socket, interest); error != 0) {
-    socket.interest = 0;
-    if (socket.closing) return bury(socket);
-    lost(socket, std::strerror(error));
   }
 }
 
@@ -359,7 +366,11 @@ void ShardThread::read_busy_sockets() {
       wait_for_end(socket);
     } else if (is_full(socket)) {
       wait_for_output(socket);
-    } else if (!socket.paused && !socket.congested) {
+    } else if (socket.paused || socket.congested) {
+      // Whoever lets it go on has its interest registered again.
+    } else if (socket.partial.is_large()) {
+      read_rest_of_packet(socket);
+    } else {
       const bool known = socket.state != Connection::State::kAwaitsConnect;
       read(socket, known ? busy_read_bytes_ : kShortReadBytes);
     }
@@ -524,7 +535,6 @@ void ShardThread::flush(Socket& socket) {
       break;
     }
   }
-  if (socket.gone) return;
   if (socket.output.empty()) {
     socket.blocked_since = 0;
     if (socket.closing) return finish_close(socket, had_output);

@@ -88,6 +88,7 @@ class ShardThread final : private broker::ShardHost, private net::TurnHooks {
   void forget_lingering(Socket& socket);
   void end_lingering();
   void set_interest(Socket& socket, std::uint32_t interest);
+  bool has_hung_up(const Socket& socket, std::uint32_t events) const;
   std::uint32_t wanted_events(const Socket& socket) const;
   void lost(Socket& socket, std::string_view why);
   void bury(Socket& socket);
@@ -141,7 +142,7 @@ class ShardThread final : private broker::ShardHost, private net::TurnHooks {
   };
   Inbox inbox_;
   std::atomic<bool> inbox_full_{false};       // something is in the inbox
-  std::atomic<std::size_t> mail_backlog_{0};  // messages posted and not yet taken
+  std::atomic<std::size_t> mail_backlog_{0};  // weight of what is posted and not yet taken
   std::atomic<bool> store_ready_{false};
   std::atomic<TimeMs> shutdown_grace_ms_{-1};
   std::atomic<bool> wills_published_{false};  // the last ones, and posted to the other shards
