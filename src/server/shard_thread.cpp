@@ -20,8 +20,10 @@ namespace {
 
 constexpr std::size_t kReadBufferBytes = 262'144;
 // A peer this many messages behind (large ones count more often: broker::weight) makes its senders wait: their busy
-// publishers are not read meanwhile. Others are, and what they send comes behind so many.
-constexpr std::size_t kMailBacklogLimit = 5000;
+// publishers are not read meanwhile, from the second mark on no publisher is. What the others send between the two
+// comes behind not too many.
+constexpr std::size_t kMailBacklogForBusy = 5000;
+constexpr std::size_t kMailBacklogForAll = 50'000;
 constexpr std::size_t kPiecesPerWrite = 64;
 // Who sends more at a time, or has more messages sent, is read after the others, and in each turn only until the time
 // is over.
@@ -203,9 +205,9 @@ void ShardThread::take_inbox() {
   }
 }
 
-bool ShardThread::congested() const {
-  return std::any_of(peers_.begin(), peers_.end(), [this](const ShardThread* peer) {
-    return peer != this && peer->mail_backlog_.load(std::memory_order_relaxed) > kMailBacklogLimit;
+bool ShardThread::congested(std::size_t mark) const {
+  return std::any_of(peers_.begin(), peers_.end(), [this, mark](const ShardThread* peer) {
+    return peer != this && peer->mail_backlog_.load(std::memory_order_relaxed) > mark;
   });
 }
 
@@ -216,7 +218,7 @@ void ShardThread::pause_for_congestion(Socket& socket) {
 }
 
 void ShardThread::resume_after_congestion() {
-  if (congested_.empty() || congested()) return;
+  if (congested_.empty() || congested(kMailBacklogForBusy)) return;
   std::vector<Socket*> sockets;
   sockets.swap(congested_);
   for (Socket* socket : sockets) {
@@ -324,7 +326,8 @@ void ShardThread::set_interest(Socket& socket, std::uint32_t interest) {
 
 void ShardThread::on_readable(Socket& socket) {
   if (socket.closing) return wait_for_end(socket);
-  if ((socket.busy || socket.partial.is_large()) && congested()) return pause_for_congestion(socket);
+  const bool brings_much = socket.busy || socket.partial.is_large();
+  if (congested(brings_much ? kMailBacklogForBusy : kMailBacklogForAll)) return pause_for_congestion(socket);
   if (is_full(socket)) return wait_for_output(socket);
   if (socket.partial.is_large()) return read_rest_of_packet(socket);
   if (!socket.busy) return read(socket, kShortReadBytes);

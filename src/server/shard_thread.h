@@ -94,7 +94,7 @@ class ShardThread final : private broker::ShardHost, private net::TurnHooks {
   void bury(Socket& socket);
   void take_inbox();
   void post_mail(broker::Mail mail);
-  bool congested() const;
+  bool congested(std::size_t mark) const;
   void pause_for_congestion(Socket& socket);
   void resume_after_congestion();
   void end_stranger(Socket& socket);
