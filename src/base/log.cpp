@@ -14,8 +14,15 @@ namespace {
 constexpr std::string_view kNames[] = {"error", "warning", "info", "debug"};
 constexpr std::string_view kHumanNames[] = {"ERROR", "WARN ", "INFO ", "DEBUG"};
 
+// What strangers name themselves and their topics may be 65 535 bytes long: a line holds the beginning of it.
+constexpr std::size_t kMostFieldBytes = 512;
+
 void append_escaped(std::string& line, std::string_view text) {
   for (std::size_t i = 0; i < text.size();) {
+    if (i >= kMostFieldBytes) {
+      fmt::format_to(std::back_inserter(line), "... ({} bytes)", text.size());
+      return;
+    }
     const char c = text[i];
     if (c == '"' || c == '\\') {
       line += '\\';
@@ -40,7 +47,7 @@ void append_escaped(std::string& line, std::string_view text) {
 }
 
 bool is_plain(std::string_view text) {
-  if (text.empty()) return false;
+  if (text.empty() || text.size() > kMostFieldBytes) return false;
   for (const char c : text)
     if (static_cast<unsigned char>(c) <= 0x20 || static_cast<unsigned char>(c) >= 0x7f || c == '"' || c == '\\' ||
         c == '=')

@@ -1,5 +1,6 @@
 // The log: what happened, as one line with fields, for people or as JSON. An event is a short constant phrase
-// ("connection refused"); what varies goes into fields, so that lines can be counted and filtered.
+// ("connection refused"); what varies goes into fields, so that lines can be counted and filtered. Of a field's text
+// the first 512 bytes or so are told.
 //
 // Threads: any; a line is written whole. The stream outlives the log.
 #pragma once

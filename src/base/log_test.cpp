@@ -40,6 +40,11 @@ TEST(Log, WritesTheWholeRangeOfNumbers) {
             "1970-01-01T00:00:00.000Z INFO  e most=18446744073709551615 least=-9223372036854775808");
 }
 
+TEST(Log, TellsTheBeginningOfALongText) {
+  EXPECT_EQ(Log::format(LogFormat::kHuman, 0, LogLevel::kInfo, "e", {{"s", std::string(65'535, 'x')}}),
+            "1970-01-01T00:00:00.000Z INFO  e s=\"" + std::string(512, 'x') + "... (65535 bytes)\"");
+}
+
 class LogLimiterTest : public testing::Test {
  protected:
   ~LogLimiterTest() override { std::fclose(file_); }

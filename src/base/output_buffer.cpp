@@ -50,6 +50,17 @@ void BufferPool::give(void* block, std::size_t bytes) {
   kept_bytes_ += bytes;
 }
 
+void BufferPool::free_some(std::size_t parts) {
+  for (std::size_t index = 0; index < kClasses; ++index) {
+    std::vector<void*>& blocks = free_[index];
+    for (std::size_t count = (blocks.size() + parts - 1) / parts; count > 0; --count) {
+      std::free(blocks.back());
+      blocks.pop_back();
+      kept_bytes_ -= std::size_t{kBlockBytes} << index;
+    }
+  }
+}
+
 std::size_t OutputBuffer::size() const {
   return block_ == nullptr ? 0 : (block_->end - block_->begin) + block_->referenced_bytes;
 }

@@ -29,6 +29,10 @@ class BufferPool {
   BufferPool(const BufferPool&) = delete;
   BufferPool& operator=(const BufferPool&) = delete;
 
+  // Frees one block in so many of each size, at least one: what is kept follows what is needed.
+  void free_some(std::size_t parts);
+  std::size_t kept_bytes() const { return kept_bytes_; }
+
  private:
   friend class OutputBuffer;
   // `bytes` is a power of two, at least kBlockBytes.

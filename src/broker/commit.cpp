@@ -10,6 +10,14 @@ namespace petrel::broker {
 
 using wire::PacketType;
 
+namespace {
+
+// Of messages that a shard has taken from its clients and the store has not committed.
+constexpr std::size_t kUncommittedBytes = std::size_t{32} << 20;
+constexpr std::uint8_t kQosFlags = 0x06;  // of a PUBLISH (3.3.1.2)
+
+}  // namespace
+
 void Shard::hold_ack(Session& session, PacketType type, wire::PacketId packet_id, Reason reason) {
   held_.push_back({Held::Kind::kAck, type, reason, packet_id, session.connection_number, session.id, {}});
 }
@@ -27,6 +35,7 @@ void Shard::hold(Session& session, Held::Kind kind, wire::PacketId packet_id, st
 void Shard::submit() {
   if (trouble_ && !held_.empty()) release_independent();
   if (batch_.changes.empty()) {
+    turn_published_bytes_ = 0;
     if (held_.empty()) return;
     if (!waiting_.empty()) {
       // Nothing of their own to wait for, but they must not overtake what waits.
@@ -35,14 +44,43 @@ void Shard::submit() {
       held_.clear();
       return;
     }
-    std::swap(held_, spare_held_);
-    release_held(spare_held_);
+    // What is released may make more to hold, and submit it: neither list is walked where that happens.
+    std::vector<Held> made = std::exchange(held_, std::move(spare_held_));
+    spare_held_ = {};
+    release_held(made);
+    spare_held_ = std::move(made);
     return;
   }
   batch_.number = ++last_submitted_;
-  waiting_.push_back({batch_.number, std::move(held_)});
+  uncommitted_bytes_ += turn_published_bytes_;
+  waiting_.push_back({batch_.number, std::move(held_), std::exchange(turn_published_bytes_, 0)});
   held_ = {};
-  lane_.commit(std::exchange(batch_, {}));
+  commit(std::exchange(batch_, {}));
+}
+
+// Another shard may have replaced a retained message since this turn did, and have submitted its batch before. What is
+// written is what memory holds at the moment of the commit: then the last commit of a topic brings its last message.
+void Shard::commit(storage::Batch batch) {
+  const bool renew = std::exchange(batch_has_retained_, false) && shared_.shard_count > 1;
+  if (!renew) return lane_.commit(std::move(batch));
+  const std::lock_guard lock(shared_.retained_commits);
+  for (storage::Change& change : batch.changes) {
+    std::string topic;
+    if (const auto* put = std::get_if<storage::PutRetained>(&change)) topic = put->message->topic();
+    if (auto* erase = std::get_if<storage::EraseRetained>(&change)) topic = std::move(erase->topic);
+    if (topic.empty()) continue;
+    if (Ref<const wire::Message> present = shared_.retained.get(topic)) {
+      change = storage::PutRetained{std::move(present)};
+    } else {
+      change = storage::EraseRetained{std::move(topic)};
+    }
+  }
+  lane_.commit(std::move(batch));
+}
+
+void Shard::change_retained(storage::Change change) {
+  batch_has_retained_ = true;
+  batch_.changes.push_back(std::move(change));
 }
 
 // While the store takes nothing, what rests on no change must not wait for those that cannot be made: refusals, and all
@@ -70,9 +108,11 @@ void Shard::release_independent() {
 void Shard::on_committed(storage::BatchNumber number) {
   while (!waiting_.empty() && waiting_.front().number <= number) {
     std::vector<Held> held = std::move(waiting_.front().held);
+    uncommitted_bytes_ -= waiting_.front().published_bytes;
     waiting_.pop_front();
     release_held(held);
   }
+  if (uncommitted_bytes_ < kUncommittedBytes / 2) end_store_waits();
 }
 
 void Shard::on_trouble(const storage::StoreError& error) {
@@ -80,6 +120,27 @@ void Shard::on_trouble(const storage::StoreError& error) {
     log_.error("the store takes no changes",
                {{"shard", index_}, {"reason", error.what}, {"effect", "what needs storage is refused until it does"}});
   trouble_ = error.full ? Reason::kQuotaExceeded : Reason::kImplementationSpecificError;
+  end_store_waits();
+}
+
+// Who publishes with QoS 1 or 2 goes no faster than the store: beyond a mark it is not read until the store has caught
+// up. While the store is in trouble its messages are refused instead.
+bool Shard::waits_for_store(Connection& connection, const wire::Frame& frame) {
+  if (frame.type != PacketType::kPublish || (frame.flags & kQosFlags) == 0) return false;
+  if (trouble_ || uncommitted_bytes_ + turn_published_bytes_ < kUncommittedBytes) return false;
+  if (!std::exchange(connection.waits_for_store, true)) store_waits_.push_back(&connection);
+  return true;
+}
+
+void Shard::end_store_wait(Connection& connection) {
+  if (std::exchange(connection.waits_for_store, false)) std::erase(store_waits_, &connection);
+}
+
+void Shard::end_store_waits() {
+  for (Connection* connection : std::exchange(store_waits_, {})) {
+    connection->waits_for_store = false;
+    host_.resume(*connection);
+  }
 }
 
 void Shard::on_trouble_over() {

@@ -62,8 +62,10 @@ class Connection : public ShardTimer {
   bool flush_requested = false;     // cleared by the driver when it flushes
   bool wants_drain_notice = false;  // deliveries wait for `output` to shrink
   bool problem_information = true;
-  bool waits_for_memory = false;  // not read until there is memory for what it publishes
-  bool waits_for_output = false;  // by the driver: not read until it has read what it was sent
+  bool waits_for_memory = false;   // not read until there is memory for what it publishes
+  bool waits_for_store = false;    // not read until the store has caught up
+  bool waits_for_filters = false;  // not read until all filters of its last packet are done
+  bool waits_for_output = false;   // by the driver: not read until it has read what it was sent
 
  protected:
   Connection() : ShardTimer(Kind::kConnection) {}

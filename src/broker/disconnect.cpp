@@ -127,12 +127,10 @@ void Shard::publish_will(Session& session) {
 void Shard::end_session(Session& session) {
   if (session.will != nullptr) publish_will(session);
   if (session.absence != nullptr) wheel_.cancel(*session.absence);
-  bool shared_member = false;
-  for (const SessionSubscription& subscription : session.subscriptions) {
-    shared_member = shared_member || subscription.member;
-    shared_.index.unsubscribe(subscription.node, session.id);
-  }
-  session.subscriptions.clear();
+  const bool shared_member =
+      std::any_of(session.subscriptions.begin(), session.subscriptions.end(),
+                  [](const SessionSubscription& subscription) { return bool{subscription.member}; });
+  end_subscriptions(session);
   bool backlog = false;
   storage::QueuePosition position;
   if (session.outbound != nullptr) {
@@ -141,7 +139,8 @@ void Shard::end_session(Session& session) {
     position = std::move(out.position);
     // What was sent with QoS 2 stays with the client it was sent to [MQTT-4.8.2-5]; the rest goes to another member.
     out.outgoing.abandon([&](const session::Delivery& delivery) {
-      if (delivery.qos == wire::Qos::k1) hand_on(session, delivery);
+      if (delivery.qos == wire::Qos::k1) return hand_on(session, delivery);
+      if (delivery.id != 0) change(storage::Acknowledge{session.stored, delivery.id});
     });
     while (!out.queue.empty()) hand_on(session, out.pop());
     set_backlog(session, 0, 0);
@@ -149,15 +148,16 @@ void Shard::end_session(Session& session) {
   if (session.stored != 0) {
     by_stored_id_.erase(session.stored);
     shared_.directory.set(session.id, 0);
-    if (shared_member && backlog) {
-      depart(session.stored, session.id, std::move(position));
+    if (shared_member && (backlog || shared_.shard_count > 1)) {
+      depart(session, std::move(position));
     } else {
       change(storage::EraseSession{session.stored});
     }
   }
   counters_.sessions_ended.add();
   shared_.sessions.fetch_sub(1, std::memory_order_relaxed);
-  by_client_id_.erase(session.client_id);
+  if (const auto known = by_client_id_.find(session.client_id); known != by_client_id_.end())
+    if (known->second == &session) by_client_id_.erase(known);
   const std::uint32_t slot = topics::slot_of(session.id);
   slots_[slot].session.reset();
   free_slots_.push_back(slot);

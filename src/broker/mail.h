@@ -2,6 +2,8 @@
 // copied; the receiving shard delivers to those entries of each list that are its own.
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <vector>
 
@@ -15,8 +17,10 @@ namespace petrel::broker {
 // The receivers in whose stored queues a message with QoS 0 has been put, ascending.
 using QueuedQos0 = std::shared_ptr<const std::vector<topics::SubscriberId>>;
 
-// A message for one session: its turn in a shared subscription has come.
+// A message for one session: its turn in a shared subscription has come. Or, about a member that leaves: the question
+// whether more is on its way to it, which is answered behind all that is, with the same.
 struct SharedDelivery {
+  enum class Kind : std::uint8_t { kMessage, kIsThatAll, kThatIsAll } kind = Kind::kMessage;
   topics::SubscriberId receiver = 0;
   session::Delivery delivery;
 };
@@ -32,5 +36,17 @@ struct RoutedMessage {
 // In the order of their message ids, which is the order of their publishing: receivers rely on it to tell what a page
 // of their stored queue has brought already.
 using Mail = std::vector<RoutedMessage>;
+
+// What a mail adds to a mailbox: its messages, and one more for each kBytesPerWeight of a message, which counts as
+// often as it is there though it may be shared.
+inline constexpr std::size_t kBytesPerWeight = 4096;
+inline std::size_t weight(const Mail& mail) {
+  std::size_t sum = mail.size();
+  for (const RoutedMessage& routed : mail) {
+    const wire::Message* message = routed.shared ? routed.shared->delivery.message.get() : routed.message.get();
+    if (message != nullptr) sum += message->block_bytes() / kBytesPerWeight;
+  }
+  return sum;
+}
 
 }  // namespace petrel::broker

@@ -19,6 +19,7 @@ void Shard::handle_publish(Connection& connection, const wire::Frame& frame) {
   counters_.payload_bytes_received.add(publish.payload.size());
   if (publish.qos > connection.maximum_qos)
     return fail(connection, Reason::kQosNotSupported, "QoS above the listener's max_qos [MQTT-3.2.2-11]");
+  if (publish.qos != Qos::k0) turn_published_bytes_ += frame.total_bytes;
 
   std::string_view topic = publish.topic;
   if (publish.topic_alias) {
@@ -143,8 +144,9 @@ bool Shard::needs_store(const Session& session, const wire::Publish& publish, st
 void Shard::keep_retained(OutgoingPublish& publish) {
   if (publish.parts().payload.empty()) {
     // An empty payload clears the topic and is itself not kept [MQTT-3.3.1-6], [MQTT-3.3.1-7].
-    if (shared_.retained.erase(publish.parts().topic))
-      change(storage::EraseRetained{std::string(publish.parts().topic)});
+    // What another shard has just cleared may still be in the store: the acknowledgement waits until it is not.
+    const bool cleared = shared_.retained.erase(publish.parts().topic);
+    if (cleared || shared_.shard_count > 1) change_retained(storage::EraseRetained{std::string(publish.parts().topic)});
     return;
   }
   // While memory is used up, what replaces a message of its size is still kept.
@@ -156,7 +158,7 @@ void Shard::keep_retained(OutgoingPublish& publish) {
     return;
   }
   shared_.retained.set(publish.message());
-  change(storage::PutRetained{publish.message()});
+  change_retained(storage::PutRetained{publish.message()});
 }
 
 }  // namespace petrel::broker

@@ -46,6 +46,8 @@ Result<void, storage::StoreError> Shard::recover(storage::Store& store, TimeMs n
 
 void Shard::on_session(const storage::SessionRecord& record) {
   if (owner_of(record.client_id) != index_) return;
+  // An earlier session of the same client is one that had ended, and whose queue was still to be handed on.
+  by_client_id_.erase(record.client_id);
   Session& session = create_session(record.client_id);
   session.stored = record.id;
   session.expiry_interval_s = record.session_expiry_interval_s;

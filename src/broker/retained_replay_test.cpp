@@ -101,5 +101,21 @@ TEST(RetainedReplay, ASearchWithoutMatchesIsSpreadOverTurns) {
   EXPECT_EQ(searcher.message().topic, "kept/7");
 }
 
+TEST(RetainedReplay, WhoUnsubscribesGetsNoMore) {
+  TestBroker broker({.max_output_bytes = 4096});
+  TestClient& writer = broker.open();
+  EXPECT_EQ(writer.connect("writer"), kSuccess);
+  keep(writer, 3'000, 1);
+  TestClient& reader = broker.open();
+  EXPECT_EQ(reader.connect("reader"), kSuccess);
+  reader.reads = false;
+  reader.subscribe("kept/#", Qos::k0);
+  reader.unsubscribe("kept/#");
+  reader.reads = true;
+  broker.run();
+  EXPECT_GT(reader.messages_waiting(), 0U);
+  EXPECT_LT(reader.messages_waiting(), 500U);
+}
+
 }  // namespace
 }  // namespace petrel::broker::test

@@ -126,9 +126,8 @@ void Shard::deliver_shared(OutgoingPublish& publish, const topics::SharedMatch& 
   }
   if (topics::shard_of(member->subscriber) != index_) {
     delivery.message = publish.message();
-    auto shared = std::make_unique<SharedDelivery>(SharedDelivery{member->subscriber, std::move(delivery)});
-    outbox_[topics::shard_of(member->subscriber)].push_back({{}, {}, 0, std::move(shared), {}});
-    return;
+    return mail_shared(topics::shard_of(member->subscriber),
+                       {SharedDelivery::Kind::kMessage, member->subscriber, std::move(delivery)});
   }
   if (Session* session = find(member->subscriber); session != nullptr) deliver(*session, publish, std::move(delivery));
 }
@@ -145,7 +144,17 @@ void Shard::on_mail(Mail mail) {
   }
 }
 
+void Shard::mail_shared(std::uint32_t shard, SharedDelivery shared) {
+  outbox_[shard].push_back({{}, {}, 0, std::make_unique<SharedDelivery>(std::move(shared))});
+}
+
 void Shard::on_shared_delivery(SharedDelivery shared) {
+  using Kind = SharedDelivery::Kind;
+  if (shared.kind == Kind::kIsThatAll)
+    return mail_shared(topics::shard_of(shared.receiver), {Kind::kThatIsAll, shared.receiver, {}});
+  if (shared.kind == Kind::kThatIsAll) return on_last_mail(shared.receiver);
+  // It lies in the stored queue, which is read when all that was on its way has come.
+  if (shared.delivery.id != 0 && leaving_.contains(shared.receiver)) return;
   OutgoingPublish publish(shared.delivery.message, now_, scratch_);
   Session* session = find(shared.receiver);
   if (session != nullptr) {
@@ -310,17 +319,37 @@ session::Delivery Shard::to_delivery(storage::QueueEntry entry) {
 
 void Shard::hand_on(const Session& leaving, const session::Delivery& delivery) {
   if (!delivery.group || delivery.message.get() == nullptr || delivery.message->expired(now_)) return;
+  // In one batch with the receiver's entry: the message is in exactly one queue.
+  if (delivery.id != 0) change(storage::Acknowledge{leaving.stored, delivery.id});
   OutgoingPublish publish(delivery.message, now_, scratch_);
   deliver_shared(publish, shared_.index.shared(delivery.group->name()), leaving.id);
 }
 
 // A session has ended whose stored queue may hold messages of shared subscriptions: they are read and handed on before
-// the queue is erased.
-void Shard::depart(storage::SessionId stored, topics::SubscriberId id, storage::QueuePosition position) {
+// the queue is erased. Other shards may just have put more into it, so they are asked first.
+void Shard::depart(const Session& session, storage::QueuePosition position) {
+  // A broker that starts before all is handed on goes on with it: there the session has expired.
+  change(storage::PutSession{{session.stored, session.client_id, 0, false, now_}});
+  Departing departing{session.stored, session.id, std::move(position)};
+  if (shared_.shard_count == 1) return read_departing(std::move(departing));
+  leaving_.emplace(session.id, Leaving{std::move(departing), shared_.shard_count - 1});
+  for (std::uint32_t shard = 0; shard < shared_.shard_count; ++shard)
+    if (shard != index_) mail_shared(shard, {SharedDelivery::Kind::kIsThatAll, session.id, {}});
+}
+
+void Shard::on_last_mail(topics::SubscriberId receiver) {
+  const auto it = leaving_.find(receiver);
+  if (it == leaving_.end() || --it->second.unanswered > 0) return;
+  Departing departing = std::move(it->second.departing);
+  leaving_.erase(it);
+  read_departing(std::move(departing));
+}
+
+void Shard::read_departing(Departing departing) {
   const std::uint64_t request = ++last_read_request_;
   submit();
-  departing_.emplace(request, Departing{stored, id, position});
-  lane_.read_queue(stored, request, std::move(position), kPrefetchMessages, kPrefetchBytes);
+  lane_.read_queue(departing.stored, request, departing.position, kPrefetchMessages, kPrefetchBytes);
+  departing_.emplace(request, std::move(departing));
 }
 
 void Shard::on_departing_page(storage::QueuePage page) {
@@ -335,7 +364,7 @@ void Shard::on_departing_page(storage::QueuePage page) {
     change(storage::Acknowledge{leaving.stored, entry.id});
   }
   if (page.more && !page.error) {
-    depart(leaving.stored, leaving.id, std::move(leaving.position));
+    read_departing(std::move(leaving));
   } else if (!page.error) {
     change(storage::EraseSession{leaving.stored});
   }

@@ -57,9 +57,10 @@ class SessionSubscriptions {
     row_.pop_back();
   }
 
-  void clear() {
-    row_ = {};
+  // None are left here.
+  std::vector<SessionSubscription> take_all() {
     places_.reset();
+    return std::exchange(row_, {});
   }
 
  private:

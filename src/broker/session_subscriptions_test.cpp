@@ -27,7 +27,8 @@ TEST(SessionSubscriptions, AreFoundAndRemovedInAnyOrder) {
   }
   ASSERT_EQ(subscriptions.size(), 1250U);
   for (const SessionSubscription& left : subscriptions) EXPECT_TRUE(subscriptions.contains(left.node));
-  subscriptions.clear();
+  EXPECT_EQ(subscriptions.take_all().size(), 1250U);
+  EXPECT_EQ(subscriptions.size(), 0U);
   EXPECT_EQ(subscriptions.find(nodes[1]), nullptr);
 }
 

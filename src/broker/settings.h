@@ -23,7 +23,7 @@ struct SysSettings {
   bool events = false;  // $SYS/<id>/new/clients and the like
   SysAccess access = SysAccess::kLoopback;
   std::string id = "petrel";
-  std::string version;  // such as "0.1.0"
+  std::string version{};  // such as "0.1.0"
 };
 
 // In all limits of counts and sums, 0 is unlimited.

@@ -14,6 +14,10 @@ namespace {
 constexpr std::size_t kStrangers = 64;
 // While memory is used up, somebody looks so often whether it still is, though nothing else happens.
 constexpr TimeMs kMemoryWakeMs = 10;
+// What is kept to be used again is given back a little at a time, when it is not.
+constexpr TimeMs kHouseEveryMs = 1000;
+constexpr std::size_t kAgeParts = 30;
+constexpr std::size_t kPoolParts = 8;
 // While memory is used up, packets above this size are not waited for.
 constexpr std::size_t kLargePacketBytes = 65'536;
 // Message ids of one millisecond.
@@ -44,10 +48,12 @@ void Shard::begin_turn(TimeMs now) {
   now_ = now;
   refusals_.advance(now);
   watch_memory();
+  keep_house();
   wheel_.advance(now, [this](TimerNode& node) { on_timer(node); });
   lane_.poll(*this);
   publish_sys();
   resume_replays();
+  continue_filter_work();
 }
 
 void Shard::end_turn() {
@@ -66,9 +72,17 @@ void Shard::end_turn() {
   }
 }
 
+void Shard::keep_house() {
+  if (now_ < house_due_) return;
+  house_due_ = now_ + kHouseEveryMs;
+  cache_.age(kAgeParts);
+  pool_.free_some(kPoolParts);
+}
+
 TimeMs Shard::next_deadline() const {
-  const TimeMs due = std::min({wheel_.next_deadline(), refusals_.next_report(), sys_due_});
-  if (!awaiting_replay_turn_.empty()) return std::min(due, now_);
+  TimeMs due = std::min({wheel_.next_deadline(), refusals_.next_report(), sys_due_});
+  if (cache_.count() != 0 || pool_.kept_bytes() != 0) due = std::min(due, house_due_);
+  if (!awaiting_replay_turn_.empty() || !filter_work_.empty() || !endings_.empty()) return std::min(due, now_);
   return memory_full_ ? std::min(due, memory_due_ + kMemoryWakeMs) : due;
 }
 
@@ -91,6 +105,8 @@ void Shard::release(Connection& connection) {
 void Shard::forget(Connection& connection) {
   wheel_.cancel(connection);
   end_memory_wait(connection);
+  forget_filter_work(connection);
+  end_store_wait(connection);
   shared_.connections.fetch_sub(1, std::memory_order_relaxed);
 }
 
@@ -130,6 +146,10 @@ Shard::Received Shard::receive(Connection& connection, BytesView bytes) {
         continue;
       }
       case Connection::State::kOpen:
+        if (connection.waits_for_filters) {
+          result.then = Received::Then::kPause;
+          return result;
+        }
         break;
     }
     const auto frame = wire::next_frame(connection.version, bytes.substr(result.consumed), settings_.max_packet_bytes);
@@ -146,7 +166,7 @@ Shard::Received Shard::receive(Connection& connection, BytesView bytes) {
       result.needed_bytes = frame->needed_bytes;
       return result;
     }
-    if (memory_full_ && waits_for_memory(connection, frame->frame)) {
+    if (waits_for_store(connection, frame->frame) || (memory_full_ && waits_for_memory(connection, frame->frame))) {
       result.then = Received::Then::kPause;
       return result;
     }
@@ -155,7 +175,8 @@ Shard::Received Shard::receive(Connection& connection, BytesView bytes) {
     result.consumed += frame->frame.total_bytes;
   }
   if (connection.state == Connection::State::kClosing) result.then = Received::Then::kClosed;
-  if (connection.state == Connection::State::kAwaitsCommit) result.then = Received::Then::kPause;
+  if (connection.state == Connection::State::kAwaitsCommit || connection.waits_for_filters)
+    result.then = Received::Then::kPause;
   return result;
 }
 

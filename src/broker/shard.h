@@ -27,6 +27,7 @@
 #include "base/timing_wheel.h"
 #include "broker/connection.h"
 #include "broker/counters.h"
+#include "broker/filter_work.h"
 #include "broker/mail.h"
 #include "broker/outgoing_publish.h"
 #include "broker/session.h"
@@ -190,7 +191,22 @@ class Shard final : private storage::LaneEvents, private storage::Recovery {
   bool room_for_replay(Session& session);
   bool continue_replay(Session& session, RetainedReplay& replay);
   void send_retained(Session& session, const RetainedReplay& replay, Ref<const wire::Message> message);
+  bool still_subscribed(Session& session, std::string_view filter);
   void resume_replays();
+
+  void keep_house();
+
+  // filter_work.cpp
+  bool filter_work_left(std::size_t keep) const;
+  void filter_done(std::string_view filter);
+  bool subscribe_some(Session& session, const wire::Subscribe& packet, wire::Suback& answer, std::size_t keep);
+  bool unsubscribe_some(Session& session, const wire::Unsubscribe& packet, wire::Suback& answer, std::size_t keep);
+  void answer_filters(Session& session, const wire::Suback& answer);
+  void postpone(Connection& connection, const wire::Frame& frame, wire::Suback begun);
+  void forget_filter_work(Connection& connection);
+  void continue_filter_work();
+  void end_subscriptions(Session& session);
+  void end_some_subscriptions();
 
   // disconnect.cpp
   void handle_disconnect(Connection& connection, const wire::Frame& frame);
@@ -221,7 +237,15 @@ class Shard final : private storage::LaneEvents, private storage::Recovery {
                       const QueuedQos0& queued_qos0);
   void drop_qos0(const Session& session);
   void hand_on(const Session& leaving, const session::Delivery& delivery);
-  void depart(storage::SessionId stored, topics::SubscriberId id, storage::QueuePosition position);
+  void mail_shared(std::uint32_t shard, SharedDelivery shared);
+  struct Departing {
+    storage::SessionId stored;
+    topics::SubscriberId id;
+    storage::QueuePosition position;
+  };
+  void depart(const Session& session, storage::QueuePosition position);
+  void on_last_mail(topics::SubscriberId receiver);
+  void read_departing(Departing departing);
   void on_departing_page(storage::QueuePage page);
   session::Delivery to_delivery(storage::QueueEntry entry);
   void pump(Session& session);
@@ -269,9 +293,14 @@ class Shard final : private storage::LaneEvents, private storage::Recovery {
   void hold_bytes(Session& session, std::string bytes, wire::PacketType type);
   void hold(Session& session, Held::Kind kind, wire::PacketId packet_id = 0, std::string bytes = {});
   void release_held(std::vector<Held>& held);
+  bool waits_for_store(Connection& connection, const wire::Frame& frame);
+  void end_store_wait(Connection& connection);
+  void end_store_waits();
   void release_one(Held& held);
   void submit();
   void release_independent();
+  void commit(storage::Batch batch);
+  void change_retained(storage::Change change);
   void change(storage::Change change) { batch_.changes.push_back(std::move(change)); }
   void on_committed(storage::BatchNumber number) override;
   void on_trouble(const storage::StoreError& error) override;
@@ -343,28 +372,37 @@ class Shard final : private storage::LaneEvents, private storage::Recovery {
   std::vector<std::uint32_t> free_slots_;
   std::vector<Mail> outbox_;  // by shard
   storage::Batch batch_;
+  bool batch_has_retained_ = false;
   storage::BatchNumber last_submitted_ = 0;
   std::vector<Held> held_;  // of this turn
   struct HeldBatch {
     storage::BatchNumber number;
     std::vector<Held> held;
+    std::size_t published_bytes;
   };
-  std::deque<HeldBatch> waiting_;  // submitted, not committed
-  std::optional<Reason> trouble_;  // the store takes no changes: what is answered to those who need it
+  std::deque<HeldBatch> waiting_;         // submitted, not committed
+  std::size_t turn_published_bytes_ = 0;  // QoS 1 and 2, taken from clients since the last batch
+  std::size_t uncommitted_bytes_ = 0;     // the same, of batches that are not committed
+  std::vector<Connection*> store_waits_;  // publishers that are not read until the store has caught up
+  std::optional<Reason> trouble_;         // the store takes no changes: what is answered to those who need it
   std::uint64_t last_counter_ = 0;
   std::uint64_t last_read_request_ = 0;
   boost::unordered_flat_map<storage::SessionId, Session*> by_stored_id_;
-  // Ended sessions whose stored queues are being handed on, by read request.
-  struct Departing {
-    storage::SessionId stored;
-    topics::SubscriberId id;
-    storage::QueuePosition position;
+  // Ended sessions whose stored queues are to be handed on when the other shards have said that nothing more is coming.
+  struct Leaving {
+    Departing departing;
+    std::uint32_t unanswered;
   };
+  boost::unordered_flat_map<topics::SubscriberId, Leaving> leaving_;
+  // Ended sessions whose stored queues are being handed on, by read request.
   boost::unordered_flat_map<std::uint64_t, Departing> departing_;
   // Sessions whose retained messages are to be read on in the next turn, and how much this turn may still read.
   std::vector<topics::SubscriberId> awaiting_replay_turn_;
   std::size_t replay_visits_left_ = 0;
-  std::vector<Held> spare_held_;  // keeps its capacity from turn to turn
+  std::deque<std::unique_ptr<FilterWork>> filter_work_;  // packets that take several turns
+  std::deque<EndingSubscriptions> endings_;              // of sessions that are no more
+  std::size_t filter_work_left_ = 0;                     // of this turn
+  std::vector<Held> spare_held_;                         // keeps its capacity from turn to turn
   struct Recovered {
     TimeMs left_at = 0;
     std::vector<RecoveredExchange> exchanges;
@@ -372,6 +410,7 @@ class Shard final : private storage::LaneEvents, private storage::Recovery {
   boost::unordered_flat_map<storage::SessionId, Recovered> recovered_;  // while recovering
   bool shutting_down_ = false;
 
+  TimeMs house_due_ = 0;
   TimeMs sys_due_;  // kNever on all shards but the first
   bool memory_full_ = false;
   TimeMs memory_due_ = 0;         // next look at it

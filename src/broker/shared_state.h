@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <mutex>
 #include <vector>
 
 #include "broker/counters.h"
@@ -27,6 +28,7 @@ struct SharedState {
   const std::uint64_t hash_seed;
   topics::SubscriptionIndex index;
   topics::RetainedTopics<wire::Message> retained;
+  std::mutex retained_commits;  // from looking at what a topic retains until that is handed to the store
   SessionDirectory directory;
   SysTopics sys;
   std::vector<Counters> counters;                                    // by shard

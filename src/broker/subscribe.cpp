@@ -9,7 +9,6 @@
 namespace petrel::broker {
 
 using wire::PacketType;
-using wire::ProtocolVersion;
 using wire::Qos;
 
 namespace {
@@ -20,13 +19,6 @@ constexpr std::size_t kReplayPage = 64;
 constexpr std::size_t kReplayVisitsPerTurn = 16'384;
 constexpr std::size_t kVisitsOfSearch = 768;
 
-template <class Packet>
-std::string encoded(ProtocolVersion version, const Packet& packet) {
-  std::string bytes(wire::encoded_size(version, packet), '\0');
-  wire::encode(version, packet, bytes.data());
-  return bytes;
-}
-
 }  // namespace
 
 void Shard::handle_subscribe(Connection& connection, const wire::Frame& frame) {
@@ -35,16 +27,10 @@ void Shard::handle_subscribe(Connection& connection, const wire::Frame& frame) {
   if (const auto limit = property_excess(subscribe_.user_properties))
     return fail(connection, Reason::kQuotaExceeded, *limit);
   Session& session = *connection.session;
-  wire::Suback suback;
-  suback.packet_id = subscribe_.packet_id;
-  for (wire::Subscription& subscription : subscribe_.subscriptions) {
-    subscription.options.maximum_qos = std::min(subscription.options.maximum_qos, connection.maximum_qos);
-    Reason reason = subscribe(session, subscription, subscribe_.subscription_identifier);
-    // 3.x knows only one refusal (3.1.1, 3.9.3); 3.1 not even that, but 0x80 is what its clients are sent.
-    if (wire::is_error(reason) && connection.version != ProtocolVersion::kV5) reason = Reason::kUnspecifiedError;
-    suback.reasons.push_back(reason);
-  }
-  hold_bytes(session, encoded(connection.version, suback), PacketType::kSuback);
+  wire::Suback answer;
+  answer.packet_id = subscribe_.packet_id;
+  if (!subscribe_some(session, subscribe_, answer, 0)) return postpone(connection, frame, std::move(answer));
+  answer_filters(session, answer);
 }
 
 wire::ReasonCode Shard::subscribe(Session& session, const wire::Subscription& subscription, std::uint32_t identifier) {
@@ -105,11 +91,11 @@ void Shard::handle_unsubscribe(Connection& connection, const wire::Frame& frame)
   if (const auto limit = property_excess(unsubscribe_.user_properties))
     return fail(connection, Reason::kQuotaExceeded, *limit);
   Session& session = *connection.session;
-  wire::Suback unsuback;
-  unsuback.type = PacketType::kUnsuback;
-  unsuback.packet_id = unsubscribe_.packet_id;
-  for (const std::string_view filter : unsubscribe_.filters) unsuback.reasons.push_back(unsubscribe(session, filter));
-  hold_bytes(session, encoded(connection.version, unsuback), PacketType::kUnsuback);
+  wire::Suback answer;
+  answer.type = PacketType::kUnsuback;
+  answer.packet_id = unsubscribe_.packet_id;
+  if (!unsubscribe_some(session, unsubscribe_, answer, 0)) return postpone(connection, frame, std::move(answer));
+  answer_filters(session, answer);
 }
 
 wire::ReasonCode Shard::unsubscribe(Session& session, std::string_view filter) {
@@ -121,12 +107,6 @@ wire::ReasonCode Shard::unsubscribe(Session& session, std::string_view filter) {
   session.subscriptions.remove(known);
   if (session.stored != 0) change(storage::EraseSubscription{session.stored, std::string(filter)});
   tell_subscription_event("new/unsubscribes", session, filter);
-  if (session.outbound != nullptr) {
-    // Retained messages still to come for it are not wanted any more.
-    Outbound& out = *session.outbound;
-    for (std::size_t left = out.replays.size(); left > 0; --left)
-      if (RetainedReplay replay = out.pop_replay(); replay.filter != filter) out.push(std::move(replay));
-  }
   return Reason::kSuccess;
 }
 
@@ -140,9 +120,20 @@ bool Shard::continue_replays(Session& session) {
       if (!std::exchange(out.awaits_replay_turn, true)) awaiting_replay_turn_.push_back(session.id);
       return false;
     }
-    if (continue_replay(session, out.replays.front())) (void)out.pop_replay();
+    if (!still_subscribed(session, out.replays.front().filter)) {
+      --replay_visits_left_;
+      (void)out.pop_replay();
+    } else if (continue_replay(session, out.replays.front())) {
+      (void)out.pop_replay();
+    }
   }
   return true;
+}
+
+// Retained messages still to come for a subscription that has ended are not wanted any more.
+bool Shard::still_subscribed(Session& session, std::string_view filter) {
+  const topics::SubscriptionIndex::Node* node = shared_.index.find(filter);
+  return node != nullptr && session.subscriptions.contains(node);
 }
 
 // What there is no room for waits where it is kept, instead of in a queue that has limits. Whoever makes room calls
@@ -194,7 +185,8 @@ void Shard::resume_replays() {
 
 void Shard::send_retained(Session& session, const RetainedReplay& replay, Ref<const wire::Message> message) {
   if (message->expired(now_)) {
-    if (shared_.retained.erase_if(message.get())) change(storage::EraseRetained{std::string(message->topic())});
+    if (shared_.retained.erase_if(message.get()))
+      change_retained(storage::EraseRetained{std::string(message->topic())});
     return;
   }
   session::Delivery delivery;

@@ -117,6 +117,8 @@ class StoppableLane final : public storage::Lane {
     trouble_ = std::move(trouble);
     news_ = true;
   }
+  // The store is behind, and does not say so.
+  void set_slow(bool slow) { slow_ = slow; }
   void commit(storage::Batch batch) override { waiting_.push_back(std::move(batch)); }
   void read_queue(storage::SessionId session, std::uint64_t request, storage::QueuePosition position, std::size_t limit,
                   std::size_t limit_bytes) override {
@@ -131,13 +133,13 @@ class StoppableLane final : public storage::Lane {
 
  private:
   void hand_on() {
-    for (; !trouble_ && !waiting_.empty(); waiting_.pop_front()) lane_->commit(std::move(waiting_.front()));
+    for (; !trouble_ && !slow_ && !waiting_.empty(); waiting_.pop_front()) lane_->commit(std::move(waiting_.front()));
   }
 
   std::unique_ptr<storage::Lane> lane_;
   std::deque<storage::Batch> waiting_;
   std::optional<storage::StoreError> trouble_;
-  bool news_ = false;
+  bool news_ = false, slow_ = false;
 };
 
 class TestBroker {
@@ -187,8 +189,14 @@ class TestBroker {
     run();
   }
 
+  void set_store_slow(bool slow) {
+    for (auto& driver : drivers_) driver->lane.set_slow(slow);
+    run();
+  }
+
   TimeMs now() const { return now_; }
   SharedState& shared() { return shared_; }
+  storage::Store& store() { return store_; }
   Shard& shard(std::uint32_t index = 0) { return drivers_[index]->shard; }
   // Of all shards.
   std::uint64_t times_reached(Limit limit) const {
@@ -282,7 +290,7 @@ class TestBroker {
 
   TimeMs now_ = 1'700'000'000'000;
   SharedState shared_;
-  storage::MemoryStore store_;
+  storage::MemoryStore store_{{.survives_reopen = true}};
   SeededRandom random_{1};
   char* log_text_ = nullptr;
   std::size_t log_bytes_ = 0;

@@ -27,7 +27,9 @@ void Shard::check_connection(Connection& connection) {
     case Connection::State::kOpen:
       // One and a half times the keep alive [MQTT-3.1.2-22].
       // What the client has sent may wait to be read.
-      if (connection.waits_for_memory || connection.waits_for_output) connection.last_received_at = now_;
+      if (connection.waits_for_memory || connection.waits_for_store || connection.waits_for_filters ||
+          connection.waits_for_output)
+        connection.last_received_at = now_;
       if (connection.keep_alive_s != 0 && now_ >= connection.last_received_at + TimeMs{connection.keep_alive_s} * 1500)
         return fail(connection, Reason::kKeepAliveTimeout, "nothing received for one and a half times the keep alive");
       break;

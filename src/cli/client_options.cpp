@@ -77,13 +77,16 @@ std::optional<std::string> read_url(ClientOptions& options) {
     options.user = who.substr(0, colon);
     if (colon != std::string::npos) options.password = who.substr(colon + 1);
   }
-  const std::size_t colon = rest.rfind(':');
+  // An address of IPv6 stands in brackets and has colons of its own.
+  const std::size_t bracket = rest.starts_with('[') ? rest.find(']') : std::string::npos;
+  const std::size_t colon = rest.find(':', bracket == std::string::npos ? 0 : bracket);
   if (colon != std::string::npos) {
     const auto port = number(rest.substr(colon + 1));
     if (!port || *port == 0 || *port > 65535) return "-L: the port is not a number from 1 to 65535";
     options.port = static_cast<std::uint16_t>(*port);
     rest.resize(colon);
   }
+  if (bracket != std::string::npos && bracket + 1 == rest.size()) rest = rest.substr(1, bracket - 1);
   if (!rest.empty()) options.host = rest;
   return std::nullopt;
 }

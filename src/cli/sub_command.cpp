@@ -72,9 +72,13 @@ int run(client::Client& client, const SubOptions& options, const wire::Connect& 
   const auto deadline = Clock::now() + std::chrono::seconds(options.wait_s);
   long printed = 0;
   std::size_t answered = 0, refused = 0;
-  const auto enough = [&] { return options.count > 0 && printed >= options.count; };
+  bool live = false;  // a message that is not retained has come
+  const auto enough = [&] { return live || (options.count > 0 && printed >= options.count); };
   client.on_message = [&](const wire::Publish& publish) {
-    if (enough() || (options.no_retained && publish.retain) || (options.retained_only && !publish.retain)) return;
+    // The retained ones come first: there are no more.
+    if (options.retained_only && !publish.retain) live = true;
+    if (enough()) return client.stop();
+    if (options.no_retained && publish.retain) return;
     for (const std::string& filter : options.filter_out)
       if (topics::matches(filter, publish.topic)) return;
     print(options, publish);
@@ -89,8 +93,10 @@ int run(client::Client& client, const SubOptions& options, const wire::Connect& 
     if (!options.quiet) fmt::print(stderr, "petrel sub: subscription refused: {}\n", wire::name(reason));
   };
   // Messages of an earlier session may come right behind CONNACK: the callbacks are in place.
-  if (const auto connected = client.connect(options.host, options.port, connect, kTimeoutMs); !connected.has_value())
-    return fail(options, kRefused, connected.error().what);
+  const bool hurried = options.wait_s > 0 && options.wait_s < kTimeoutMs / 1000;
+  const int timeout_ms = hurried ? options.wait_s * 1000 : kTimeoutMs;
+  if (const auto connected = client.connect(options.host, options.port, connect, timeout_ms); !connected.has_value())
+    return fail(options, hurried && Clock::now() >= deadline ? kTimedOut : kRefused, connected.error().what);
   PacketProperties properties;
   read_properties(options, "subscribe", properties);
   client.subscribe(make_subscribe(options, properties));
@@ -144,7 +150,8 @@ int sub(const std::vector<std::string>& given) {
   app.add_flag("-v,--verbose", options.verbose, "Print the topic before the payload");
   app.add_flag("-N", options.no_newline, "No line end behind a message");
   app.add_flag("-R", options.no_retained, "Do not print retained messages");
-  app.add_flag("--retained-only", options.retained_only, "Print retained messages only");
+  app.add_flag("--retained-only", options.retained_only,
+               "Print retained messages only, and exit at the first other one");
   app.add_flag("-E", options.exit_after_subscribing, "Exit once the subscriptions are acknowledged");
   app.footer(
       "-D, --property PACKET NAME VALUE sets a 5.0 property; PACKET is connect, subscribe, will or disconnect.\n"

@@ -150,14 +150,19 @@ void Client::disconnect(const wire::Disconnect& disconnect) {
 }
 
 Result<void, ClientError> Client::flush() {
-  while (!output_.empty()) {
-    const ssize_t n = send(fd_, output_.data(), output_.size(), MSG_NOSIGNAL);
+  while (sent_bytes_ < output_.size()) {
+    const ssize_t n = send(fd_, output_.data() + sent_bytes_, output_.size() - sent_bytes_, MSG_NOSIGNAL);
     if (n < 0) {
       if (errno == EINTR) continue;
       if (errno == EAGAIN) return {};
       return lost(fmt::format("connection lost: {}", std::strerror(errno)));
     }
-    output_.erase(0, static_cast<std::size_t>(n));
+    sent_bytes_ += static_cast<std::size_t>(n);
+    // The unsent end moves only when it is no longer than what has left: each byte moves at most once.
+    if (sent_bytes_ * 2 >= output_.size()) {
+      output_.erase(0, sent_bytes_);
+      sent_bytes_ = 0;
+    }
     last_sent_ = monotonic_ms();
   }
   return {};

@@ -46,7 +46,7 @@ class Client {
   std::function<void(wire::ReasonCode)> on_published;
 
   // Queues the packet; step() sends it. QoS 1 and 2 wait for the window: may_publish() says whether it is open.
-  bool may_publish() { return outgoing_.can_send() && output_.size() < kOutputMark; }
+  bool may_publish() { return outgoing_.can_send() && output_.size() - sent_bytes_ < kOutputMark; }
   void publish(const wire::Publish& publish);
   void subscribe(wire::Subscribe subscribe);
   void unsubscribe(wire::Unsubscribe unsubscribe);
@@ -81,6 +81,7 @@ class Client {
   int fd_ = -1;
   wire::ProtocolVersion version_ = wire::ProtocolVersion::kV311;
   std::string input_, output_;
+  std::size_t sent_bytes_ = 0;  // of output_
   wire::Connack connack_;
   bool have_connack_ = false;
   bool stopped_ = false;

@@ -1,10 +1,12 @@
 #include "server/shard_thread.h"
 
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 
 #include "net/address.h"
@@ -17,9 +19,19 @@ using net::IoStatus;
 namespace {
 
 constexpr std::size_t kReadBufferBytes = 262'144;
-// A peer this many messages behind makes its senders wait: their publishers are not read meanwhile.
-constexpr std::size_t kMailBacklogLimit = 50'000;
+// A peer this many messages behind (large ones count more often: broker::weight) makes its senders wait: their busy
+// publishers are not read meanwhile, from the second mark on no publisher is. What the others send between the two
+// comes behind not too many.
+constexpr std::size_t kMailBacklogForBusy = 5000;
+constexpr std::size_t kMailBacklogForAll = 50'000;
 constexpr std::size_t kPiecesPerWrite = 64;
+// Who sends more at a time, or has more messages sent, is read after the others, and in each turn only until the time
+// is over.
+constexpr std::size_t kShortReadBytes = 4096;
+constexpr std::uint64_t kFewMessages = 1000;
+constexpr std::chrono::microseconds kBusyReadsTime{2000};
+// What one of them may bring at a time: less when its packets take long.
+constexpr std::size_t kLeastBusyReadBytes = 16'384;
 constexpr TimeMs kLingerMs = 1000;
 // How often one turn goes on writing to those who read as fast as it writes.
 constexpr int kFlushRounds = 4;
@@ -34,8 +46,9 @@ void Socket::on_events(std::uint32_t events) {
   if (gone) return;
   const bool writes = blocked_since != 0 || (ended && layered);
   if (writes && (events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0) owner->flush(*this);
-  if (gone || (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) == 0) return;
+  if (gone || (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) == 0) return;
   if (paused || congested || waits_for_output) {
+    if (owner->has_hung_up(*this, events)) return owner->lost(*this, "closed by peer");
     // Only now, for most pauses end before more input comes.
     owner->set_interest(*this, owner->wanted_events(*this));
   } else {
@@ -45,12 +58,15 @@ void Socket::on_events(std::uint32_t events) {
 
 ShardThread::ShardThread(std::uint32_t index, broker::SharedState& shared, storage::Store& store, Log& log)
     : limited_(log),
+      shared_(shared),
+      trims_(index == 0),
       lane_(store.open_lane(index,
                             [this] {
                               store_ready_.store(true, std::memory_order_seq_cst);
                               loop_.wake();
                             })),
       shard_(index, shared, *lane_, *this, log, random_),
+      busy_read_bytes_(kReadBufferBytes),
       read_buffer_(std::make_unique<char[]>(kReadBufferBytes)) {}
 
 ShardThread::~ShardThread() {
@@ -82,11 +98,19 @@ void ShardThread::shut_down(TimeMs grace_ms) {
   loop_.wake();
 }
 
+std::uint64_t ShardThread::packets_of_all() const {
+  std::uint64_t sum = 0;
+  for (const broker::Counters& of_shard : shared_.counters)
+    sum += of_shard.packets_received.total() + of_shard.packets_sent.total();
+  return sum;
+}
+
 // --- turns
 
 void ShardThread::begin_turn(TimeMs now) {
   now_ = now;
   limited_.advance(now);
+  if (trims_ && now >= trimmer_.next_look()) trimmer_.look(now, packets_of_all());
   shard_.begin_turn(now);
   for (auto& listener : listeners_) listener->resume_if_due(now);
   if (inbox_full_.load(std::memory_order_acquire)) take_inbox();
@@ -96,6 +120,7 @@ void ShardThread::begin_turn(TimeMs now) {
 }
 
 void ShardThread::end_turn() {
+  read_busy_sockets();
   shard_.end_turn();
   // What was waiting for a commit may go on reading; that makes work for the same turn.
   while (!resumed_.empty()) {
@@ -118,14 +143,15 @@ void ShardThread::end_turn() {
 
 TimeMs ShardThread::next_deadline() {
   TimeMs due = std::min({shard_.next_deadline(), shutdown_deadline_, limited_.next_report()});
+  if (trims_) due = std::min(due, trimmer_.next_look());
   if (!lingering_.empty()) due = std::min(due, lingering_.front().deadline);
   for (const auto& listener : listeners_) due = std::min(due, listener->resumes_at());
   return congested_.empty() ? due : std::min(due, now_ + 1);
 }
 
 bool ShardThread::has_work() {
-  return !dirty_.empty() || !resumed_.empty() || !buffered_.empty() || inbox_full_.load(std::memory_order_seq_cst) ||
-         store_ready_.exchange(false, std::memory_order_seq_cst) ||
+  return !dirty_.empty() || !resumed_.empty() || !busy_.empty() || !buffered_.empty() ||
+         inbox_full_.load(std::memory_order_seq_cst) || store_ready_.exchange(false, std::memory_order_seq_cst) ||
          (!shutting_down_ && shutdown_grace_ms_.load(std::memory_order_seq_cst) >= 0);
 }
 
@@ -134,7 +160,7 @@ bool ShardThread::has_work() {
 void ShardThread::post(std::uint32_t shard, broker::Mail mail) { peers_[shard]->post_mail(std::move(mail)); }
 
 void ShardThread::post_mail(broker::Mail mail) {
-  mail_backlog_.fetch_add(mail.size(), std::memory_order_relaxed);
+  mail_backlog_.fetch_add(broker::weight(mail), std::memory_order_relaxed);
   {
     const std::lock_guard lock(inbox_.mutex);
     inbox_.mails.push_back(std::move(mail));
@@ -162,7 +188,7 @@ void ShardThread::take_inbox() {
     inbox_full_.store(false, std::memory_order_relaxed);
   }
   for (broker::Mail& mail : mails) {
-    mail_backlog_.fetch_sub(mail.size(), std::memory_order_relaxed);
+    mail_backlog_.fetch_sub(broker::weight(mail), std::memory_order_relaxed);
     shard_.on_mail(std::move(mail));
   }
   for (auto& socket : sockets) {
@@ -179,9 +205,9 @@ void ShardThread::take_inbox() {
   }
 }
 
-bool ShardThread::congested() const {
-  return std::any_of(peers_.begin(), peers_.end(), [this](const ShardThread* peer) {
-    return peer != this && peer->mail_backlog_.load(std::memory_order_relaxed) > kMailBacklogLimit;
+bool ShardThread::congested(std::size_t mark) const {
+  return std::any_of(peers_.begin(), peers_.end(), [this, mark](const ShardThread* peer) {
+    return peer != this && peer->mail_backlog_.load(std::memory_order_relaxed) > mark;
   });
 }
 
@@ -192,7 +218,7 @@ void ShardThread::pause_for_congestion(Socket& socket) {
 }
 
 void ShardThread::resume_after_congestion() {
-  if (congested_.empty() || congested()) return;
+  if (congested_.empty() || congested(kMailBacklogForBusy)) return;
   std::vector<Socket*> sockets;
   sockets.swap(congested_);
   for (Socket* socket : sockets) {
@@ -244,10 +270,11 @@ std::unique_ptr<Socket> ShardThread::give_up(Socket& socket) {
   if (socket.flush_requested) forget(dirty_);
   if (!resumed_.empty()) forget(resumed_);
   if (!congested_.empty()) forget(congested_);
+  if (socket.queued) forget(busy_);
   if (socket.buffered) forget(buffered_);
   socket.buffered = false;
   if (socket.closing) forget_lingering(socket);
-  socket.flush_requested = false;
+  socket.flush_requested = socket.queued = false;
   return taken;
 }
 
@@ -267,47 +294,97 @@ bool ShardThread::is_full(const Socket& socket) const {
   return socket.blocked_since != 0 && socket.output.size() >= shard_.full_mark();
 }
 
+// Of a socket that is not read. Who has only ended its sending may have said something before, which is read in its
+// turn.
+bool ShardThread::has_hung_up(const Socket& socket, std::uint32_t events) const {
+  if ((events & (EPOLLHUP | EPOLLERR)) != 0) return true;
+  int unread = 0;
+  return (events & EPOLLRDHUP) != 0 && socket.partial.empty() && !socket.transport->has_buffered() &&
+         ioctl(socket.transport->fd(), FIONREAD, &unread) == 0 && unread == 0;
+}
+
 std::uint32_t ShardThread::wanted_events(const Socket& socket) const {
   if (socket.ended)
     return socket.layered && socket.transport->wants_write() ? EPOLLIN | EPOLLOUT : static_cast<std::uint32_t>(EPOLLIN);
   const bool unread = socket.paused || socket.congested || socket.closing || socket.waits_for_output;
-  std::uint32_t events = unread ? 0U : static_cast<std::uint32_t>(EPOLLIN);
-  if (socket.blocked_since != 0) events |= EPOLLOUT;
-  return events;
+  const std::uint32_t output = socket.blocked_since != 0 ? EPOLLOUT : 0U;
+  if (!unread) return EPOLLIN | output;
+  // A hang-up shows in writing. Where nothing is to be written it is reported, and only once.
+  return output != 0 ? output : static_cast<std::uint32_t>(EPOLLRDHUP) | EPOLLET;
 }
 
 void ShardThread::set_interest(Socket& socket, std::uint32_t interest) {
   if (socket.interest == interest) return;
-  const std::uint32_t before = std::exchange(socket.interest, interest);
+  socket.interest = interest;
   const int fd = socket.transport->fd();
   if (interest == 0) {
-    // A hang-up is reported of whatever is registered, turn after turn, until it is read.
     loop_.remove(fd, socket);
-  } else if (before != 0) {
+  } else {
     loop_.modify(fd, socket, interest);
-  } else if (const int error = loop_.add(fd, socket, interest); error != 0) {
-    socket.interest = 0;
-    if (socket.closing) return bury(socket);
-    lost(socket, std::strerror(error));
   }
 }
 
 void ShardThread::on_readable(Socket& socket) {
   if (socket.closing) return wait_for_end(socket);
-  if (congested()) return pause_for_congestion(socket);
-  if (is_full(socket)) {
-    socket.waits_for_output = true;
-    return set_interest(socket, wanted_events(socket));
-  }
+  const bool brings_much = socket.busy || socket.partial.is_large();
+  if (congested(brings_much ? kMailBacklogForBusy : kMailBacklogForAll)) return pause_for_congestion(socket);
+  if (is_full(socket)) return wait_for_output(socket);
   if (socket.partial.is_large()) return read_rest_of_packet(socket);
+  if (!socket.busy) return read(socket, kShortReadBytes);
+  if (!std::exchange(socket.queued, true)) busy_.push_back(&socket);
+}
+
+void ShardThread::wait_for_output(Socket& socket) {
+  socket.waits_for_output = true;
+  set_interest(socket, wanted_events(socket));
+}
+
+void ShardThread::read(Socket& socket, std::size_t most_bytes) {
   char* const buffer = read_buffer_.get();
   const std::size_t have = socket.partial.bytes().size();
   if (have != 0) std::memcpy(buffer, socket.partial.bytes().data(), have);
-  const iovec room{buffer + have, kReadBufferBytes - have};
+  const iovec room{buffer + have, std::min(most_bytes, kReadBufferBytes - have)};
   const net::IoResult result = socket.transport->read_some({&room, 1});
   if (result.status != IoStatus::kOk) return read_failed(socket, result);
   socket.partial = {};
-  feed(socket, {buffer, have + result.bytes});
+  const std::uint64_t sent = messages_sent();
+  if (!feed(socket, {buffer, have + result.bytes})) return;
+  socket.busy = result.bytes >= kShortReadBytes || messages_sent() - sent > kFewMessages;
+}
+
+std::uint64_t ShardThread::messages_sent() const {
+  return counters().packets_sent.of(wire::PacketType::kPublish) + counters().dropped_slow_consumer.value();
+}
+
+// One after the other, until the time is over; who is left comes first in the next turn.
+void ShardThread::read_busy_sockets() {
+  using Clock = std::chrono::steady_clock;
+  if (busy_.empty()) return;
+  const auto until = Clock::now() + kBusyReadsTime;
+  for (auto begin = Clock::now(); !busy_.empty() && begin < until;) {
+    Socket& socket = *busy_.front();
+    busy_.pop_front();
+    socket.queued = false;
+    if (socket.closing) {
+      wait_for_end(socket);
+    } else if (is_full(socket)) {
+      wait_for_output(socket);
+    } else if (socket.paused || socket.congested) {
+      // Whoever lets it go on has its interest registered again.
+    } else if (socket.partial.is_large()) {
+      read_rest_of_packet(socket);
+    } else {
+      const bool known = socket.state != Connection::State::kAwaitsConnect;
+      read(socket, known ? busy_read_bytes_ : kShortReadBytes);
+    }
+    const auto end = Clock::now();
+    if (end - begin > kBusyReadsTime / 2) {
+      busy_read_bytes_ = std::max(busy_read_bytes_ / 2, kLeastBusyReadBytes);
+    } else if (end - begin < kBusyReadsTime / 8) {
+      busy_read_bytes_ = std::min(busy_read_bytes_ * 2, kReadBufferBytes);
+    }
+    begin = end;
+  }
 }
 
 // A large packet is under way: what is missing is read to its place, and what follows it into the read buffer.
@@ -341,7 +418,8 @@ void ShardThread::settle(Socket& socket) {
     mark_blocked(socket);
     set_interest(socket, wanted_events(socket));
   }
-  if (socket.gone || socket.buffered || socket.paused || socket.congested || socket.waits_for_output) return;
+  if (socket.gone || socket.buffered || socket.queued || socket.paused || socket.congested || socket.waits_for_output)
+    return;
   if (!socket.transport->has_buffered()) return;
   socket.buffered = true;
   buffered_.push_back(&socket);
@@ -371,30 +449,36 @@ void ShardThread::wait_for_end(Socket& socket) {
   settle(socket);
 }
 
-// `following` comes after `bytes`, which then are one whole packet.
-void ShardThread::feed(Socket& socket, BytesView bytes, BytesView following) {
+// `following` comes after `bytes`, which then are one whole packet. False when the socket is another shard's now, or
+// gone.
+bool ShardThread::feed(Socket& socket, BytesView bytes, BytesView following) {
   using Then = broker::Shard::Received::Then;
   const broker::Shard::Received received = shard_.receive(socket, bytes);
-  if (socket.gone) return;
+  if (socket.gone) return false;
   const BytesView rest = bytes.substr(std::min(received.consumed, bytes.size()));
   switch (received.then) {
     case Then::kContinue:
       if (!following.empty()) return feed(socket, following);
       socket.partial.append(rest, received.needed_bytes);
-      return settle(socket);
+      settle(socket);
+      return !socket.gone;
     case Then::kPause:
       socket.partial.append(rest, 0);
       socket.partial.append(following, 0);
       socket.paused = true;
-      return settle(socket);
+      settle(socket);
+      return !socket.gone;
     case Then::kClosed:
-      return settle(socket);
+      settle(socket);
+      return !socket.gone;
     case Then::kHandOver:
       socket.partial.append(bytes, 0);
       socket.partial.append(following, 0);
       shard_.release(socket);
-      return peers_[received.owner]->hand_over(give_up(socket));
+      peers_[received.owner]->hand_over(give_up(socket));
+      return false;
   }
+  return true;
 }
 
 void ShardThread::request_flush(Connection& connection) { dirty_.push_back(&socket_of(connection)); }
@@ -454,7 +538,6 @@ void ShardThread::flush(Socket& socket) {
       break;
     }
   }
-  if (socket.gone) return;
   if (socket.output.empty()) {
     socket.blocked_since = 0;
     if (socket.closing) return finish_close(socket, had_output);

@@ -1,6 +1,7 @@
 // Drives one broker::Shard: its event loop, sockets, listeners and mailbox. In a turn it reads what is readable, once
-// per socket; lets the shard work; submits the turn's batch; writes each socket that has output, once; posts one mail
-// to each other shard.
+// per socket, and of those who send much only some, so that a turn stays short and others do not wait for them; lets
+// the shard work; submits the turn's batch; writes each socket that has output, once; posts one mail to each other
+// shard.
 //
 // Threads: run() on a thread of its own; post_mail(), hand_over(), wake() and the stop functions from any.
 #pragma once
@@ -19,6 +20,7 @@
 #include "broker/shard.h"
 #include "net/event_loop.h"
 #include "net/listener.h"
+#include "server/heap_trimmer.h"
 #include "server/socket.h"
 #include "storage/store.h"
 
@@ -66,13 +68,17 @@ class ShardThread final : private broker::ShardHost, private net::TurnHooks {
   bool adopt(std::unique_ptr<Socket> socket);
   std::unique_ptr<Socket> give_up(Socket& socket);
   void on_readable(Socket& socket);
-  void feed(Socket& socket, BytesView bytes, BytesView following = {});
+  void read(Socket& socket, std::size_t most_bytes);
+  void read_busy_sockets();
+  std::uint64_t messages_sent() const;
+  bool feed(Socket& socket, BytesView bytes, BytesView following = {});
   void read_rest_of_packet(Socket& socket);
   void read_failed(Socket& socket, const net::IoResult& result);
   void settle(Socket& socket);
   void read_buffered();
   void mark_blocked(Socket& socket);
   void wait_for_end(Socket& socket);
+  void wait_for_output(Socket& socket);
   void flush(Socket& socket);
   bool write_held(Socket& socket);
   void write_failed(Socket& socket, const net::IoResult& result);
@@ -82,12 +88,13 @@ class ShardThread final : private broker::ShardHost, private net::TurnHooks {
   void forget_lingering(Socket& socket);
   void end_lingering();
   void set_interest(Socket& socket, std::uint32_t interest);
+  bool has_hung_up(const Socket& socket, std::uint32_t events) const;
   std::uint32_t wanted_events(const Socket& socket) const;
   void lost(Socket& socket, std::string_view why);
   void bury(Socket& socket);
   void take_inbox();
   void post_mail(broker::Mail mail);
-  bool congested() const;
+  bool congested(std::size_t mark) const;
   void pause_for_congestion(Socket& socket);
   void resume_after_congestion();
   void end_stranger(Socket& socket);
@@ -95,7 +102,12 @@ class ShardThread final : private broker::ShardHost, private net::TurnHooks {
   void close_everything();
   bool is_full(const Socket& socket) const;
 
+  std::uint64_t packets_of_all() const;
+
   LogLimiter limited_;
+  const broker::SharedState& shared_;
+  const bool trims_;  // the first thread does it for all
+  HeapTrimmer trimmer_;
   SystemRandom random_;
   net::EventLoop loop_;
   std::unique_ptr<storage::Lane> lane_;
@@ -115,6 +127,8 @@ class ShardThread final : private broker::ShardHost, private net::TurnHooks {
   std::deque<Lingering> lingering_;    // closing, by deadline
   std::uint64_t first_lingering_ = 0;  // number of lingering_.front()
   std::vector<Socket*> congested_;     // not read because another shard is behind
+  std::deque<Socket*> busy_;           // readable, and with much to read, in the order in which their turn comes
+  std::size_t busy_read_bytes_;        // what one of them may bring at a time
   std::vector<std::unique_ptr<Socket>> graveyard_;
   std::unique_ptr<char[]> read_buffer_;
   TimeMs now_ = 0;
@@ -128,7 +142,7 @@ class ShardThread final : private broker::ShardHost, private net::TurnHooks {
   };
   Inbox inbox_;
   std::atomic<bool> inbox_full_{false};       // something is in the inbox
-  std::atomic<std::size_t> mail_backlog_{0};  // messages posted and not yet taken
+  std::atomic<std::size_t> mail_backlog_{0};  // weight of what is posted and not yet taken
   std::atomic<bool> store_ready_{false};
   std::atomic<TimeMs> shutdown_grace_ms_{-1};
   std::atomic<bool> wills_published_{false};  // the last ones, and posted to the other shards

@@ -239,6 +239,24 @@ TEST_P(StoreContract, AnExchangeThatIsNotReleasedComesBackWithItsMessage) {
                                             "outgoing 1 6 sent", "outgoing 1 7 released"));
 }
 
+TEST_P(StoreContract, OfARetainedMessageTheLastSubmissionOfAnyLaneCounts) {
+  {
+    ContractLane zero(store(), 0), one(store(), 1);
+    zero.commit({put_session(1)});
+    for (std::uint64_t i = 1; i <= 20; ++i) {
+      zero.submit({PutRetained{enqueue(1, id(i), "zero").entry.message}});
+      one.submit({PutRetained{enqueue(1, id(i), "one").entry.message}});
+      if (i % 3 == 0) one.submit({EraseRetained{"a/b"}});
+      if (i % 5 == 0) zero.submit({PutRetained{enqueue(1, id(i), std::to_string(i)).entry.message}});
+    }
+    zero.settle();
+    one.settle();
+  }
+  place_->reopen();
+  EXPECT_THAT(recovered(store()),
+              testing::UnorderedElementsAre("session 1 client 1 60 connected", "queue 1 0", "retained 0 a/b 20"));
+}
+
 TEST_P(StoreContract, ErasesOneByOne) {
   ContractLane lane(store(), 0);
   lane.commit(everything_of(1));

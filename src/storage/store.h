@@ -7,6 +7,8 @@
 //
 // Order: batches of one lane are committed in the order of submission; a batch is atomic. A read sees every batch that
 // was submitted, by any lane, before the read was. Hence a shard submits its batch before it posts mail about it.
+// Retained messages belong to no lane: of batches that change the same topic, whatever their lanes, the one that was
+// submitted last has the last word.
 //
 // Queues: each session has one queue, ordered by MessageId. Ids of one lane grow; ids of different lanes interleave and
 // a smaller id of one lane may be committed after a larger one of another. A reader therefore keeps one position per

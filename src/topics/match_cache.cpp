@@ -41,6 +41,7 @@ struct MatchCache::Impl {
   std::uint32_t insert(std::string_view topic, std::uint64_t hash);
   void look_up(Entry& entry);
   void make_room(std::uint32_t keep);
+  void age(std::size_t parts);
   void evict(std::uint32_t at);
   void grow_table();
 
@@ -58,6 +59,7 @@ struct MatchCache::Impl {
   std::size_t count = 0;
   std::size_t bytes = 0;
   std::size_t hand = 0;
+  std::size_t age_hand = 0;
   std::uint32_t last = 0;
   std::uint64_t hits = 0;
   std::uint64_t misses = 0;
@@ -130,6 +132,19 @@ void MatchCache::Impl::make_room(std::uint32_t keep) {
   }
 }
 
+void MatchCache::Impl::age(std::size_t parts) {
+  if (age_hand >= entries.size()) age_hand = 0;
+  const std::size_t end = std::min(entries.size(), age_hand + entries.size() / parts + 1);
+  for (; age_hand < end; ++age_hand) {
+    Entry& entry = entries[age_hand];
+    if (entry.in_use && !std::exchange(entry.recently_used, false)) evict(static_cast<std::uint32_t>(age_hand));
+  }
+  if (count != 0) return;
+  entries = {};
+  free_entries = {};
+  table = std::vector<Slot>(16);
+}
+
 void MatchCache::Impl::evict(std::uint32_t at) {
   const std::size_t mask = table.size() - 1;
   std::size_t gap = entries[at].hash & mask;
@@ -165,6 +180,8 @@ MatchCache::MatchCache(const SubscriptionIndex& index, std::size_t max_topics, s
 MatchCache::~MatchCache() = default;
 
 const Ref<const MatchList>& MatchCache::match(std::string_view topic) { return impl_->match(topic); }
+void MatchCache::age(std::size_t parts) { impl_->age(parts); }
+std::size_t MatchCache::count() const { return impl_->count; }
 std::uint64_t MatchCache::hits() const { return impl_->hits; }
 std::uint64_t MatchCache::misses() const { return impl_->misses; }
 

@@ -21,6 +21,11 @@ class MatchCache {
   // Never null. Valid until the next call of match(); keep a Ref to hold it longer.
   const Ref<const MatchList>& match(std::string_view topic);
 
+  // Looks at one part of the topics in so many, in turn, and forgets those that nobody asked for since the last time it
+  // came by.
+  void age(std::size_t parts);
+  std::size_t count() const;
+
   std::uint64_t hits() const;
   std::uint64_t misses() const;
 

@@ -240,3 +240,23 @@ def test_receive_maximum_is_for_those_who_know_it(start_broker, name):
             old.send(publish_packet(name("t"), version=raw_peer.V311, qos=2, packet_id=packet_id))
         for packet_id in range(1, 10):
             assert struct.unpack("!H", old.expect(raw_peer.PUBREC).body)[0] == packet_id
+
+
+def test_a_publisher_that_waits_for_memory_may_hang_up(start_broker, name):
+    """It is not read, but that its connection is gone is seen at once: its will comes, and no time-out is awaited."""
+    running = start_broker(limits(max_memory_bytes=16 * MIB, write_timeout_s=3600))
+    with RawPeer(running) as writer, RawPeer(running) as hoarder, RawPeer(running) as heir:
+        hoarder.connect(name.client("hoarder"), **keep())
+        hoarder.subscribe(name("hoard"), 1)
+        hoarder.disconnect()
+        heir.connect(name.client("heir"))
+        heir.subscribe(name("will"))
+        writer.connect(name.client("writer"))
+        old = RawPeer(running, raw_peer.V311)
+        old.connect(name.client("old"), will=(name("will"), b"gone", 0, False, None))
+        fill(writer, name("hoard"), b"x" * 50_000)
+        old.send(publish_packet(name("hoard"), b"last", raw_peer.V311, qos=1, packet_id=1))
+        running.wait_log("publisher is not read")
+        old.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        old.close()
+        assert heir.read_publish().payload == b"gone"

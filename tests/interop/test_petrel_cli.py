@@ -4,6 +4,7 @@ Each test runs with every pairing of the two publishers and the two subscribers;
 """
 
 import re
+import socket
 import subprocess
 import time
 
@@ -247,3 +248,16 @@ def test_manual_page_names_exactly_the_flags_there_are():
         described |= set(FLAG.findall(entry))
     assert described - flags_of_help() == set(), "described, but there is no such flag"
     assert flags_of_help() - described == set(), "not described"
+
+
+def test_retained_only_ends_at_the_first_live_message(pair, name):
+    with pair.subscribe("--retained-only", "-q", "1", "-t", name("t"), form="%p") as subscriber:
+        pair.publish("-q", "1", "-t", name("t"), "-m", "live")
+        assert subscriber.wait() == 0
+
+
+def test_a_timeout_bounds_the_wait_for_a_silent_server():
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = str(silent.getsockname()[1])
+        command = [*programs.SUBSCRIBERS["petrel"], "-p", port, "-t", "t", "-W", "1"]
+        assert subprocess.run(command, capture_output=True, timeout=8, check=False).returncode == 27

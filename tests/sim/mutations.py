@@ -18,8 +18,8 @@ SEEDS = 20_000
 # Rule that is broken, file, text, what stands there instead.
 MUTATIONS = [
     ('acknowledges before the store has it', 'broker/commit.cpp',
-     'waiting_.push_back({batch_.number, std::move(held_)});',
-     'waiting_.push_back({batch_.number, {}}); release_held(held_);'),
+     'waiting_.push_back({batch_.number, std::move(held_), std::exchange(turn_published_bytes_, 0)});',
+     'waiting_.push_back({batch_.number, {}, std::exchange(turn_published_bytes_, 0)}); release_held(held_);'),
     ('sends again without DUP', 'broker/routing.cpp', '.dup = true,', '.dup = false,'),
     ('forgets PUBREL', 'broker/acknowledge.cpp',
      'if (done->send_pubrel) {\n    hold_ack(session, PacketType::kPubrel, ack.packet_id);\n  } else {',
@@ -43,7 +43,7 @@ MUTATIONS = [
     ('does not store that a will was published', 'broker/disconnect.cpp',
      'if (session.stored != 0) change(storage::EraseWill{session.stored});\n  const storage::WillRecord& record',
      'const storage::WillRecord& record'),
-    ('does not store retained messages', 'broker/publish.cpp', 'change(storage::PutRetained{publish.message()});', ''),
+    ('does not store retained messages', 'broker/publish.cpp', 'change_retained(storage::PutRetained{publish.message()});', ''),
     ('sends the newest of a queue first', 'broker/routing.cpp',
      'session::Delivery delivery = out.pop();',
      'std::swap(out.queue.front(), out.queue.back()); session::Delivery delivery = out.pop();'),

@@ -1,0 +1,6 @@
+// The session event stream of a broker whose clients mostly speak MQTT 5.0: broker_fuzz.h.
+#include "fuzz/broker_fuzz.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  return petrel::fuzz::run_session_script(petrel::wire::ProtocolVersion::kV5, data, size);
+}

@@ -1,0 +1,129 @@
+// Filters of SUBSCRIBE, UNSUBSCRIBE and of sessions that end are worked off in shares: a turn does so many for all
+// clients together, those that wait since earlier turns first, one share each. A client whose packet is under way is
+// not read.
+#include <algorithm>
+
+#include "broker/shard.h"
+#include "wire/encode.h"
+
+namespace petrel::broker {
+
+using wire::PacketType;
+
+namespace {
+
+// In filters of a few levels: about two milliseconds' work.
+constexpr std::size_t kWorkPerTurn = 1000;
+constexpr std::size_t kShare = 250;
+// A filter is worth one for itself and one for each so many bytes.
+constexpr std::size_t kBytesOfWork = 64;
+
+std::size_t work_of(std::string_view filter) { return 1 + filter.size() / kBytesOfWork; }
+
+}  // namespace
+
+bool Shard::filter_work_left(std::size_t keep) const { return filter_work_left_ > keep; }
+
+void Shard::filter_done(std::string_view filter) { filter_work_left_ -= std::min(filter_work_left_, work_of(filter)); }
+
+// True when all are done.
+bool Shard::subscribe_some(Session& session, const wire::Subscribe& packet, wire::Suback& answer, std::size_t keep) {
+  while (answer.reasons.size() < packet.subscriptions.size()) {
+    if (!filter_work_left(keep)) return false;
+    wire::Subscription subscription = packet.subscriptions[answer.reasons.size()];
+    subscription.options.maximum_qos = std::min(subscription.options.maximum_qos, session.connection->maximum_qos);
+    Reason reason = subscribe(session, subscription, packet.subscription_identifier);
+    // 3.x knows only one refusal (3.1.1, 3.9.3); 3.1 not even that, but 0x80 is what its clients are sent.
+    if (wire::is_error(reason) && session.connection->version != wire::ProtocolVersion::kV5)
+      reason = Reason::kUnspecifiedError;
+    answer.reasons.push_back(reason);
+    filter_done(subscription.filter);
+  }
+  return true;
+}
+
+bool Shard::unsubscribe_some(Session& session, const wire::Unsubscribe& packet, wire::Suback& answer,
+                             std::size_t keep) {
+  while (answer.reasons.size() < packet.filters.size()) {
+    if (!filter_work_left(keep)) return false;
+    const std::string_view filter = packet.filters[answer.reasons.size()];
+    answer.reasons.push_back(unsubscribe(session, filter));
+    filter_done(filter);
+  }
+  return true;
+}
+
+void Shard::answer_filters(Session& session, const wire::Suback& answer) {
+  const wire::ProtocolVersion version = session.connection->version;
+  std::string bytes(wire::encoded_size(version, answer), '\0');
+  wire::encode(version, answer, bytes.data());
+  hold_bytes(session, std::move(bytes), answer.type);
+}
+
+// This turn's share is used up: what is left of the packet waits, and so does what the client sends behind it.
+void Shard::postpone(Connection& connection, const wire::Frame& frame, wire::Suback begun) {
+  auto work = std::make_unique<FilterWork>(connection, frame.body, std::move(begun));
+  const bool decoded = frame.type == PacketType::kSubscribe
+                           ? wire::decode_subscribe(connection.version, work->body, work->subscribe).has_value()
+                           : wire::decode_unsubscribe(connection.version, work->body, work->unsubscribe).has_value();
+  if (!decoded) return;  // it was, a moment ago
+  connection.waits_for_filters = true;
+  filter_work_.push_back(std::move(work));
+}
+
+void Shard::forget_filter_work(Connection& connection) {
+  if (!connection.waits_for_filters) return;
+  connection.waits_for_filters = false;
+  std::erase_if(filter_work_, [&](const auto& work) { return work->connection == &connection; });
+}
+
+// At the beginning of a turn.
+void Shard::continue_filter_work() {
+  filter_work_left_ = kWorkPerTurn;
+  for (std::size_t count = filter_work_.size(); count > 0 && filter_work_left_ > 0; --count) {
+    std::unique_ptr<FilterWork> work = std::move(filter_work_.front());
+    filter_work_.pop_front();
+    Connection& connection = *work->connection;
+    Session& session = *connection.session;
+    const std::size_t keep = filter_work_left_ - std::min(filter_work_left_, kShare);
+    const bool done = work->answer.type == PacketType::kSuback
+                          ? subscribe_some(session, work->subscribe, work->answer, keep)
+                          : unsubscribe_some(session, work->unsubscribe, work->answer, keep);
+    if (!done) {
+      filter_work_.push_back(std::move(work));
+      continue;
+    }
+    connection.waits_for_filters = false;
+    answer_filters(session, work->answer);
+    host_.resume(connection);
+  }
+  end_some_subscriptions();
+}
+
+// The subscriptions of a session that is no more. Matches that still name it lead to nobody; members of shared
+// subscriptions leave at once, for they would take messages from others.
+void Shard::end_subscriptions(Session& session) {
+  EndingSubscriptions ending{session.id, session.subscriptions.take_all()};
+  std::erase_if(ending.left, [&](const SessionSubscription& subscription) {
+    if (subscription.member) shared_.index.unsubscribe(subscription.node, session.id);
+    return bool{subscription.member};
+  });
+  if (ending.left.size() <= kShare && filter_work_left_ > 0) {
+    filter_work_left_ -= std::min(filter_work_left_, ending.left.size());
+    for (const SessionSubscription& subscription : ending.left)
+      shared_.index.unsubscribe(subscription.node, ending.session);
+  } else if (!ending.left.empty()) {
+    endings_.push_back(std::move(ending));
+  }
+}
+
+void Shard::end_some_subscriptions() {
+  for (std::size_t count = kShare; count > 0 && !endings_.empty(); --count) {
+    EndingSubscriptions& ending = endings_.front();
+    shared_.index.unsubscribe(ending.left.back().node, ending.session);
+    ending.left.pop_back();
+    if (ending.left.empty()) endings_.pop_front();
+  }
+}
+
+}  // namespace petrel::broker
