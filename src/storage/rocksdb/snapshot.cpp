@@ -145,10 +145,12 @@ Result<void, StoreError> copy_store(const std::string& from, const std::string& 
     const fs::path name = entry.path().filename();
     if (name == "LOCK" || !entry.is_regular_file()) continue;
     if (!fs::copy_file(entry.path(), target / "db" / name, error)) return failure("copy", entry.path(), error);
-    if ((error = sync_path(target / "db" / name))) return failure("write", target / "db" / name, error);
+    error = sync_path(target / "db" / name);
+    if (error) return failure("write", target / "db" / name, error);
   }
   if (error) return failure("read", source / "db", error);
-  if ((error = sync_path(target / "db"))) return failure("write", target / "db", error);
+  error = sync_path(target / "db");
+  if (error) return failure("write", target / "db", error);
   fs::copy_file(source / "FORMAT", target / "FORMAT", error);
   if (!error) error = sync_path(target / "FORMAT");
   if (!error) error = sync_path(target);
