@@ -31,7 +31,7 @@ MUTATIONS = [
     ('delivers a QoS 2 PUBLISH each time it comes', 'broker/publish.cpp',
      'if (taken == Taken::kDuplicate) {', 'if (taken == Taken::kDuplicate && connection.keep_alive_s == 7) {'),
     ('does not store what is queued', 'broker/routing.cpp',
-     'change(storage::Enqueue{stored, std::move(queued)});\n  }\n  return id;', '}\n  return id;'),
+     'change(storage::Enqueue{stored, std::move(queued)});\n  }\n  if (away != nullptr) {', '}\n  if (away != nullptr) {'),
     ('sends a QoS 2 PUBLISH before its packet identifier is stored', 'broker/routing.cpp',
      'const bool on_record = qos == Qos::k2 && session.stored != 0;', 'const bool on_record = false;'),
     ('keeps a message queued after PUBREC', 'broker/acknowledge.cpp',
