@@ -70,7 +70,7 @@ struct Seen final : Recovery {
   std::uint64_t sessions = 0, subscriptions = 0, waiting = 0, retained = 0;
   void on_session(const SessionRecord&) override { ++sessions; }
   void on_subscription(SessionId, const SubscriptionRecord&) override { ++subscriptions; }
-  void on_queue(SessionId, std::uint64_t messages) override { waiting += messages; }
+  void on_queue(SessionId, std::uint64_t messages, std::uint64_t) override { waiting += messages; }
   void on_outgoing(SessionId, const OutgoingRecord&, const QueueEntry*) override {}
   void on_incoming(SessionId, wire::PacketId) override {}
   void on_retained(Ref<const wire::Message>) override { ++retained; }

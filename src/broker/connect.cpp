@@ -267,6 +267,7 @@ void Shard::apply_connect(Connection& connection, Session& session, const Connec
   ++session.connection_number;
   session.expiry_interval_s = expiry_s;
   if (session.absence != nullptr) wheel_.cancel(*session.absence);
+  note_outstayed(session);
   session.absence.reset();
   // Clients of 3.x know no Receive Maximum.
   session.incoming.begin_connection(connect.version == ProtocolVersion::kV5 ? settings_.receive_maximum : 65535);
@@ -311,6 +312,7 @@ void Shard::open(Session& session, const std::string& connack) {
   for (const SessionSubscription& subscription : session.subscriptions)
     if (subscription.member) subscription.member->online.store(true, std::memory_order_relaxed);
   if (session.outbound != nullptr) pump(session);
+  update_marks(session);
   if (paused) host_.resume(connection);
 }
 

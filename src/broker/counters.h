@@ -34,6 +34,9 @@ struct alignas(64) Counters {
   Counter dropped_slow_consumer;                       // QoS 0 beyond max_output_bytes
   Counter dropped_queue_full;                          // QoS 1 and 2 beyond max_queued_*
   Counter dropped_expired;                             // message expiry interval passed
+  Counter dropped_outstayed;                           // waited longer than limits.message_ttl_qos*_s
+  Counter subscriptions_outstayed;                     // ended by limits.subscription_ttl_s
+  Counter backlog_messages, backlog_bytes;             // at present, in the store; a sum over shards, modulo 2^64
   Counter dropped_too_large;                           // above the receiver's Maximum Packet Size
   Counter publish_refused;                             // from clients, for whatever reason, and not delivered
   Counter sessions_created, sessions_ended, sessions_expired;
@@ -42,7 +45,7 @@ struct alignas(64) Counters {
 
   std::uint64_t dropped() const {
     return dropped_slow_consumer.value() + dropped_queue_full.value() + dropped_expired.value() +
-           dropped_too_large.value() + publish_refused.value();
+           dropped_outstayed.value() + dropped_too_large.value() + publish_refused.value();
   }
   void reached(Limit limit) { limits[static_cast<std::size_t>(limit)].add(); }
   std::uint64_t times_reached(Limit limit) const { return limits[static_cast<std::size_t>(limit)].value(); }

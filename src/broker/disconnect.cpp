@@ -90,16 +90,22 @@ void Shard::finish_session(Session& session) {
   if (session.expiry_interval_s == 0) return end_session(session);
   store_session(session, false, now_);
   become_absent(session, now_);
+  update_marks(session);
   check_absence(*session.absence);
 }
 
 // What is due after the client has left: its will, and the end of the session.
 void Shard::become_absent(Session& session, TimeMs left_at) {
   session.absence = std::make_unique<Absence>(session);
+  session.absence->left_at = left_at;
   if (session.expiry_interval_s != kSessionNeverExpires)
     session.absence->expires_at = left_at + TimeMs{session.expiry_interval_s} * 1000;
   if (session.will != nullptr)
     session.absence->will_at = left_at + TimeMs{session.will->record.delay_interval_s} * 1000;
+  if (settings_.subscription_ttl_ms != 0 && session.subscriptions.size() != 0)
+    session.absence->subscriptions_end_at = left_at + settings_.subscription_ttl_ms;
+  if (session.outbound != nullptr && (session.outbound->backlog_messages > 0 || !session.outbound->queue.empty()))
+    watch_for_outstayed(*session.absence, left_at);
 }
 
 void Shard::publish_will(Session& session) {
@@ -137,6 +143,7 @@ void Shard::end_session(Session& session) {
       if (delivery.id != 0) change(storage::Acknowledge{session.stored, delivery.id});
     });
     while (!out.queue.empty()) hand_on(session, out.pop());
+    set_backlog(session, 0, 0);
   }
   if (session.stored != 0) {
     by_stored_id_.erase(session.stored);

@@ -14,6 +14,9 @@
 
 namespace petrel::broker {
 
+// The receivers in whose stored queues a message with QoS 0 has been put, ascending.
+using QueuedQos0 = std::shared_ptr<const std::vector<topics::SubscriberId>>;
+
 // A message for one session: its turn in a shared subscription has come. Or, about a member that leaves: the question
 // whether more is on its way to it, which is answered behind all that is, with the same.
 struct SharedDelivery {
@@ -27,6 +30,7 @@ struct RoutedMessage {
   Ref<const topics::MatchList> matches;
   storage::MessageId id = 0;               // 0: in no stored queue
   std::unique_ptr<SharedDelivery> shared;  // instead of the above
+  QueuedQos0 queued_qos0{};                // null: none
 };
 
 // In the order of their message ids, which is the order of their publishing: receivers rely on it to tell what a page

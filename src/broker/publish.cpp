@@ -61,10 +61,13 @@ bool Shard::take_publish(Connection& connection, const wire::Publish& publish, s
   }
   const std::optional<Reason> refused = refusal_of(connection, publish, topic);
   if (refused) counters_.publish_refused.add();
-  if (refused && refused == trouble_ && publish.qos != Qos::k0 && connection.version != wire::ProtocolVersion::kV5) {
+  const bool old = connection.version != wire::ProtocolVersion::kV5;
+  if (refused && *refused != Reason::kNotAuthorized && publish.qos != Qos::k0 && old) {
     // Not taken: it is to be new when it comes again.
     if (publish.qos == Qos::k2) session.incoming.release(publish.packet_id);
-    fail(connection, *trouble_, "the store takes no changes, and the message needs it");
+    fail(connection, *refused,
+         refused == trouble_ ? "the store takes no changes, and the message needs it"
+                             : "the queue of a receiver is full, and limits.queue_policy is reject");
     return false;
   }
   bool matched = true;
@@ -105,7 +108,9 @@ std::optional<wire::ReasonCode> Shard::refusal_of(const Connection& connection, 
   };
   if (const auto limit = property_excess(publish.properties.user_properties)) return beyond(*limit);
   if (trouble_ && needs_store(*connection.session, publish, topic)) return *trouble_;
-  if (publish.qos == Qos::k0 || connection.version != wire::ProtocolVersion::kV5) return std::nullopt;
+  if (publish.qos == Qos::k0) return std::nullopt;
+  if (const auto limit = receivers_excess(topic, connection.session->id)) return beyond(*limit);
+  if (connection.version != wire::ProtocolVersion::kV5) return std::nullopt;
   const bool keeps = publish.retain && !publish.payload.empty();
   if (memory_full_ && (keeps || adds_to_memory(topic))) return beyond(Limit::kMemoryBytes);
   if (!keeps) return std::nullopt;

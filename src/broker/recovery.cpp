@@ -36,6 +36,7 @@ Result<void, storage::StoreError> Shard::recover(storage::Store& store, TimeMs n
         session->out().outgoing.restore(exchange.packet_id, exchange.state, std::move(exchange.delivery));
     }
     become_absent(*session, recovered.left_at);
+    update_marks(*session);
     // What is overdue happens in the first turn, when all shards know their sessions.
     if (const TimeMs due = session->absence->due(); due != kNever) wheel_.schedule(*session->absence, due);
   }
@@ -72,9 +73,11 @@ void Shard::on_subscription(storage::SessionId stored, const storage::Subscripti
   session.subscriptions.add({subscribed.node, std::move(subscribed.member)});
 }
 
-void Shard::on_queue(storage::SessionId stored, std::uint64_t messages) {
-  if (const auto it = by_stored_id_.find(stored); it != by_stored_id_.end())
-    it->second->out().backlog_messages = messages;
+void Shard::on_queue(storage::SessionId stored, std::uint64_t messages, std::uint64_t bytes) {
+  const auto it = by_stored_id_.find(stored);
+  if (it == by_stored_id_.end() || messages == 0) return;
+  it->second->out();
+  set_backlog(*it->second, messages, bytes);
 }
 
 void Shard::on_outgoing(storage::SessionId stored, const storage::OutgoingRecord& record,

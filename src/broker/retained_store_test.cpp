@@ -12,7 +12,7 @@ struct StoredRetained final : storage::Recovery {
   explicit StoredRetained(storage::Store& store) { EXPECT_TRUE(store.recover(*this).has_value()); }
   void on_session(const storage::SessionRecord&) override {}
   void on_subscription(storage::SessionId, const storage::SubscriptionRecord&) override {}
-  void on_queue(storage::SessionId, std::uint64_t) override {}
+  void on_queue(storage::SessionId, std::uint64_t, std::uint64_t) override {}
   void on_outgoing(storage::SessionId, const storage::OutgoingRecord&, const storage::QueueEntry*) override {}
   void on_incoming(storage::SessionId, wire::PacketId) override {}
   void on_retained(Ref<const wire::Message> message) override {

@@ -10,10 +10,6 @@ using wire::Qos;
 
 namespace {
 
-// Messages of a stored queue that are held in memory ahead of the client's window.
-constexpr std::size_t kPrefetchMessages = 256;
-constexpr std::size_t kPrefetchBytes = 1U << 20;
-
 bool is_for(const topics::MatchEntry& entry, std::uint64_t publisher) {
   if (entry.audience == Audience::kEveryone) return true;
   return (entry.audience == Audience::kSelfOnly) == (entry.subscriber == publisher);
@@ -27,44 +23,61 @@ bool Shard::route(OutgoingPublish& publish) {
   const Ref<const topics::MatchList>& found = cache_.match(publish.parts().topic);
   const topics::MatchList& matches = *found;
   if (matches.empty()) return false;
-  const storage::MessageId id = publish.parts().qos == Qos::k0 ? 0 : store_for_receivers(publish, matches);
-  if (shared_.shard_count > 1) mail_to_others(publish, found, id);
-  deliver_matches(publish, matches, id);
+  QueuedQos0 queued_qos0;
+  const bool stores = publish.parts().qos != Qos::k0 || queues_qos0(publish.parts().topic);
+  const storage::MessageId id = stores ? store_for_receivers(publish, matches, queued_qos0) : 0;
+  if (shared_.shard_count > 1) mail_to_others(publish, found, id, queued_qos0);
+  deliver_matches(publish, matches, id, queued_qos0.get());
   for (const topics::SharedMatch& match : matches.shared) deliver_shared(publish, match, 0);
   return true;
 }
 
-void Shard::mail_to_others(OutgoingPublish& publish, const Ref<const topics::MatchList>& found, storage::MessageId id) {
+void Shard::mail_to_others(OutgoingPublish& publish, const Ref<const topics::MatchList>& found, storage::MessageId id,
+                           const QueuedQos0& queued_qos0) {
   const std::vector<topics::MatchEntry>& entries = found->entries;
   // Entries are sorted by shard: one mail entry for each run of another shard's.
   for (std::size_t i = 0; i < entries.size();) {
     const std::uint32_t shard = topics::shard_of(entries[i].subscriber);
-    if (shard != index_) outbox_[shard].push_back({publish.message(), found, id, nullptr});
+    if (shard != index_) outbox_[shard].push_back({publish.message(), found, id, nullptr, queued_qos0});
     const auto end = found->of_shard(shard).second;
     i = static_cast<std::size_t>(end - entries.data());
   }
 }
 
 // The queue entries of all stored receivers, on whichever shard they live, in this shard's batch.
-storage::MessageId Shard::store_for_receivers(OutgoingPublish& publish, const topics::MatchList& matches) {
+storage::MessageId Shard::store_for_receivers(OutgoingPublish& publish, const topics::MatchList& matches,
+                                              QueuedQos0& queued_qos0) {
   storage::MessageId id = 0;
+  const bool with_qos0 = queues_qos0(publish.parts().topic);
+  std::shared_ptr<std::vector<topics::SubscriberId>> away;
   for (const topics::MatchEntry& entry : matches.entries) {
-    if (entry.qos == 0 || !is_for(entry, publish.parts().publisher)) continue;
+    const Qos qos = lower(publish.parts().qos, entry.qos);
+    if ((qos == Qos::k0 && !with_qos0) || !is_for(entry, publish.parts().publisher)) continue;
     const storage::SessionId stored = shared_.directory.find(entry.subscriber);
     if (stored == 0) continue;
+    if (qos == Qos::k0) {
+      if ((shared_.directory.marks(entry.subscriber) & SessionDirectory::kAway) == 0) continue;
+      if (away == nullptr) away = std::make_shared<std::vector<topics::SubscriberId>>();
+      away->push_back(entry.subscriber);
+    }
     if (id == 0) id = next_message_id();
     storage::QueueEntry queued;
     queued.id = id;
     queued.message = publish.message();
     if (entry.identifiers) queued.identifiers = entry.identifiers->bytes();
-    queued.qos = lower(publish.parts().qos, entry.qos);
+    queued.qos = qos;
     queued.retain = publish.parts().retain && entry.retain_as_published;
     change(storage::Enqueue{stored, std::move(queued)});
+  }
+  if (away != nullptr) {
+    std::sort(away->begin(), away->end());
+    queued_qos0 = std::move(away);
   }
   return id;
 }
 
-void Shard::deliver_matches(OutgoingPublish& publish, const topics::MatchList& matches, storage::MessageId id) {
+void Shard::deliver_matches(OutgoingPublish& publish, const topics::MatchList& matches, storage::MessageId id,
+                            const std::vector<topics::SubscriberId>* queued_qos0) {
   const auto [begin, end] = matches.of_shard(index_);
   for (const topics::MatchEntry* entry = begin; entry != end; ++entry) {
     if (entry->audience != Audience::kEveryone && !is_for(*entry, publish.parts().publisher)) continue;
@@ -72,7 +85,9 @@ void Shard::deliver_matches(OutgoingPublish& publish, const topics::MatchList& m
     if (session == nullptr) continue;
     const Qos qos = lower(publish.parts().qos, entry->qos);
     const bool retain = publish.parts().retain && entry->retain_as_published;
-    if (qos == Qos::k0) {
+    const bool queued = qos != Qos::k0 || (queued_qos0 != nullptr &&
+                                           std::binary_search(queued_qos0->begin(), queued_qos0->end(), session->id));
+    if (!queued) {
       if (online(*session)) send_qos0(*session, publish, retain, entry->identifiers.get());
       continue;
     }
@@ -80,7 +95,7 @@ void Shard::deliver_matches(OutgoingPublish& publish, const topics::MatchList& m
     delivery.qos = qos;
     delivery.retain = retain;
     delivery.identifiers = entry->identifiers;
-    if (delivery.qos != Qos::k0 && session->stored != 0) delivery.id = id;
+    if (session->stored != 0) delivery.id = id;
     deliver(*session, publish, std::move(delivery));
   }
 }
@@ -88,6 +103,9 @@ void Shard::deliver_matches(OutgoingPublish& publish, const topics::MatchList& m
 void Shard::deliver_shared(OutgoingPublish& publish, const topics::SharedMatch& match, topics::SubscriberId except) {
   const topics::SharedMember* member = topics::pick(match, except);
   if (member == nullptr) return;
+  if (settings_.queue_policy == QueuePolicy::kReject)
+    for (std::size_t others = match.members.size() - 1; others > 0 && is_full(member->subscriber); --others)
+      member = topics::pick(match, except);
   session::Delivery delivery;
   delivery.qos = lower(publish.parts().qos, member->request.qos);
   delivery.retain = publish.parts().retain && member->request.retain_as_published;
@@ -121,7 +139,7 @@ void Shard::on_mail(Mail mail) {
       on_shared_delivery(std::move(*routed.shared));
     } else {
       OutgoingPublish publish(std::move(routed.message), now_, scratch_);
-      deliver_matches(publish, *routed.matches, routed.id);
+      deliver_matches(publish, *routed.matches, routed.id, routed.queued_qos0.get());
     }
   }
 }
@@ -148,7 +166,7 @@ void Shard::on_shared_delivery(SharedDelivery shared) {
 }
 
 void Shard::deliver(Session& session, OutgoingPublish& publish, session::Delivery delivery) {
-  if (delivery.qos == Qos::k0) {
+  if (delivery.qos == Qos::k0 && delivery.id == 0) {
     if (online(session)) send_qos0(session, publish, delivery.retain, delivery.identifiers.get());
     return;
   }
@@ -191,6 +209,10 @@ void Shard::drop_qos0(const Session& session) {
 void Shard::send(Session& session, OutgoingPublish& publish, session::Delivery delivery) {
   Connection& connection = *session.connection;
   session::Outgoing& outgoing = session.outbound->outgoing;
+  if (delivery.qos == Qos::k0) {
+    send_qos0(session, publish, delivery.retain, delivery.identifiers.get());
+    return change(storage::Acknowledge{session.stored, delivery.id});
+  }
   OutgoingPublish::How how{
       .qos = delivery.qos, .retain = delivery.retain, .dup = delivery.dup, .identifiers = delivery.identifiers.get()};
   const storage::MessageId id = delivery.id;
@@ -230,37 +252,6 @@ void Shard::drop(const Session& session, const session::Delivery& delivery, Coun
   if (delivery.id != 0) change(storage::Acknowledge{session.stored, delivery.id});
 }
 
-// What keeps a message out of a session's queue.
-std::optional<Limit> Shard::queue_excess(const Outbound& out, const session::Delivery& delivery) const {
-  if (out.queue.size() + out.backlog_messages >= settings_.max_queued_messages) return Limit::kQueuedMessages;
-  if (out.queue_bytes + delivery.message->block_bytes() > settings_.max_queued_bytes) return Limit::kQueuedBytes;
-  // What is stored has been promised to its publisher.
-  if (memory_full_ && delivery.id == 0) return Limit::kMemoryBytes;
-  return std::nullopt;
-}
-
-void Shard::wait_in_queue(Session& session, session::Delivery delivery) {
-  Outbound& out = session.out();
-  if (const auto limit = queue_excess(out, delivery)) {
-    counters_.reached(*limit);
-    refusals_.warning("messages dropped", {{"client", session.client_id}, {"reason", reached(*limit)}});
-    const bool drop_oldest = settings_.queue_policy == QueuePolicy::kDropOldest && !out.queue.empty();
-    if (!drop_oldest) return drop(session, delivery, counters_.dropped_queue_full);
-    drop(session, out.pop(), counters_.dropped_queue_full);
-  }
-  if (delivery.id != 0) {
-    const bool take = online(session) && out.backlog_messages == 0 && out.queue.size() < kPrefetchMessages &&
-                      out.queue_bytes < kPrefetchBytes;
-    if (!take) {
-      ++out.backlog_messages;
-      if (out.read_request != 0) ++out.arrived_during_read;
-      return;
-    }
-    out.position.advance(delivery.id);
-  }
-  out.push(std::move(delivery));
-}
-
 void Shard::resend(Session& session) {
   Connection& connection = *session.connection;
   while (const auto again = session.outbound->outgoing.next_resend()) {
@@ -294,53 +285,24 @@ void Shard::pump(Session& session) {
   while (!out.queue.empty() && out.outgoing.can_send()) {
     if (connection.output.size() >= settings_.max_output_bytes / 2) {
       connection.wants_drain_notice = true;
-      return;
+      return update_marks(session);
     }
     session::Delivery delivery = out.pop();
     if (delivery.message->expired(now_)) {
       drop(session, delivery, counters_.dropped_expired);
       continue;
     }
+    if (delivery.id != 0 && has_outstayed(session, delivery.id, delivery.qos)) {
+      drop(session, delivery, counters_.dropped_outstayed);
+      continue;
+    }
     OutgoingPublish publish(delivery.message, now_, scratch_);
     send(session, publish, std::move(delivery));
   }
-  if (!out.replays.empty() && room_for_replay(session) && !continue_replays(session)) return;
+  if (!out.replays.empty() && room_for_replay(session) && !continue_replays(session)) return update_marks(session);
   if (out.backlog_messages > 0 && out.read_request == 0 && out.queue.size() < kPrefetchMessages / 2)
     read_backlog(session);
-}
-
-void Shard::read_backlog(Session& session) {
-  Outbound& out = *session.outbound;
-  out.read_request = ++last_read_request_;
-  out.arrived_during_read = 0;
-  // What this turn has enqueued must be visible to the read.
-  submit();
-  lane_.read_queue(session.stored, out.read_request, out.position, kPrefetchMessages, kPrefetchBytes);
-}
-
-void Shard::on_queue_page(storage::QueuePage page) {
-  if (const auto leaving = departing_.find(page.request); leaving != departing_.end())
-    return on_departing_page(std::move(page));
-  const auto it = by_stored_id_.find(page.session);
-  if (it == by_stored_id_.end()) return;
-  Session& session = *it->second;
-  if (session.outbound == nullptr || session.outbound->read_request != page.request) return;
-  Outbound& out = *session.outbound;
-  out.read_request = 0;
-  if (page.error) {
-    refusals_.error("queue not readable", {{"client", session.client_id}, {"reason", page.error->what}});
-    return;
-  }
-  for (storage::QueueEntry& entry : page.entries) {
-    out.position.advance(entry.id);
-    if (out.backlog_messages > 0) --out.backlog_messages;
-    if (std::erase(out.restored, entry.id) > 0) continue;
-    out.push(to_delivery(std::move(entry)));
-  }
-  // The count is exact only between reads: what was dropped or expired in the store is not in any page, and what came
-  // during the read may be in it.
-  out.backlog_messages = page.more ? std::max<std::uint64_t>(out.backlog_messages, 1) : out.arrived_during_read;
-  pump(session);
+  update_marks(session);
 }
 
 session::Delivery Shard::to_delivery(storage::QueueEntry entry) {

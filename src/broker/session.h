@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -46,9 +47,13 @@ struct Outbound {
   LedgerShare<MemoryLedger::Use::kQueues> share;
   // Stored messages beyond the queue. `position` is how far the stored queue has been taken into memory.
   storage::QueuePosition position;
-  std::uint64_t backlog_messages = 0;
-  std::uint64_t read_request = 0;  // under way; 0: none
-  std::uint64_t arrived_during_read = 0;
+  std::uint64_t backlog_messages = 0, backlog_bytes = 0;  // changed by Shard::set_backlog()
+  std::uint64_t read_request = 0;                         // under way; 0: none
+  std::uint64_t arrived_during_read = 0, arrived_bytes_during_read = 0;
+  bool trims = false;      // the read is to remove what has no place or has waited too long
+  std::uint8_t marks = 0;  // in the session directory
+  // Messages up to this time, by QoS, have waited too long for a client that came back.
+  std::array<TimeMs, 3> outstayed_until{};
   std::vector<storage::MessageId> restored;  // in the stored queue, but under way since before the broker started
   std::uint32_t held_publishes = 0;          // of this connection: PUBLISH packets that wait for a commit
   Ring<RetainedReplay> replays;
@@ -83,7 +88,10 @@ struct Absence : ShardTimer {
   Session* session;
   TimeMs will_at = kNever;
   TimeMs expires_at = kNever;
-  TimeMs due() const { return std::min(will_at, expires_at); }
+  TimeMs subscriptions_end_at = kNever;
+  TimeMs trim_at = kNever;  // messages may have waited too long
+  TimeMs left_at = 0;
+  TimeMs due() const { return std::min({will_at, expires_at, subscriptions_end_at, trim_at}); }
 };
 
 struct Session {

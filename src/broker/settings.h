@@ -11,7 +11,7 @@ namespace petrel::broker {
 
 inline constexpr std::uint32_t kSessionNeverExpires = 0xffffffff;
 
-enum class QueuePolicy : std::uint8_t { kDropNewest, kDropOldest };
+enum class QueuePolicy : std::uint8_t { kDropNewest, kDropOldest, kReject };
 
 // From which listeners $SYS may be subscribed to.
 enum class SysAccess : std::uint8_t { kLoopback, kAll, kNone };
@@ -32,15 +32,23 @@ struct Settings {
   std::size_t max_sessions = 1'000'000;
   std::uint32_t max_connect_bytes = 1U << 20;
   std::uint32_t max_packet_bytes = 16U << 20;
-  std::size_t max_user_properties = 256;         // of one packet
-  std::size_t max_user_property_bytes = 65'536;  // of one packet, encoded
-  std::uint16_t max_inflight_messages = 1024;    // toward a client, however large its Receive Maximum
-  std::uint16_t receive_maximum = 1024;          // announced to clients
-  std::uint16_t topic_alias_maximum = 64;        // announced to clients
-  std::uint16_t topic_alias_maximum_out = 64;    // used toward clients that allow as many
-  std::size_t max_queued_messages = 100'000;     // per session
-  std::size_t max_queued_bytes = 64U << 20;      // per session, of what lies in memory
+  std::size_t max_user_properties = 256;                 // of one packet
+  std::size_t max_user_property_bytes = 65'536;          // of one packet, encoded
+  std::uint16_t max_inflight_messages = 1024;            // toward a client, however large its Receive Maximum
+  std::uint16_t receive_maximum = 1024;                  // announced to clients
+  std::uint16_t topic_alias_maximum = 64;                // announced to clients
+  std::uint16_t topic_alias_maximum_out = 64;            // used toward clients that allow as many
+  std::size_t max_queued_messages = 100'000;             // per session
+  std::size_t max_queued_bytes = 64U << 20;              // per session, of what lies in memory
+  std::size_t max_backlog_bytes = std::size_t{1} << 30;  // per session, of what waits in the store
+  std::size_t max_backlog_messages_total = 0;            // of all sessions
+  std::size_t max_backlog_bytes_total = 0;
   QueuePolicy queue_policy = QueuePolicy::kDropNewest;
+  bool queue_qos0 = false;         // for stored sessions whose clients are away
+  TimeMs subscription_ttl_ms = 0;  // after the client has left; 0: as long as the session
+  TimeMs message_ttl_qos0_ms = 0;  // in the queue of a client that has left; 0: no end
+  TimeMs message_ttl_qos1_ms = 0;
+  TimeMs message_ttl_qos2_ms = 0;
   std::size_t max_output_bytes = 1U << 20;  // per connection: unsent bytes beyond which QoS 0 is dropped
   TimeMs connect_timeout_ms = 10'000;
   TimeMs write_timeout_ms = 30'000;    // a peer that takes no byte for so long is disconnected

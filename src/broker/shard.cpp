@@ -20,6 +20,8 @@ constexpr std::size_t kAgeParts = 30;
 constexpr std::size_t kPoolParts = 8;
 // While memory is used up, packets above this size are not waited for.
 constexpr std::size_t kLargePacketBytes = 65'536;
+// Message ids of one millisecond.
+constexpr unsigned kCounterBits = 12;
 
 }  // namespace
 
@@ -262,9 +264,10 @@ void Shard::publish(const wire::Message::Parts& parts) {
   route(publish);
 }
 
+TimeMs Shard::time_of(storage::MessageId id) { return static_cast<TimeMs>(id >> (storage::kLaneBits + kCounterBits)); }
+
 storage::MessageId Shard::next_message_id() {
   // Time in the high bits keeps ids growing over restarts and comparable between shards.
-  constexpr unsigned kCounterBits = 12;
   const auto by_time = static_cast<std::uint64_t>(now_) << kCounterBits;
   const std::uint64_t earlier = shared_.last_message_id.load(std::memory_order_relaxed) >> storage::kLaneBits;
   last_counter_ = std::max({last_counter_ + 1, by_time, earlier + 1});

@@ -1,7 +1,8 @@
 // A shard's broker logic, whole and sans-I/O: it is fed bytes, mail, commits and the time, and it leaves bytes in
 // connections, mail for other shards and batches for the store. One file per group of packets: connect.cpp,
-// publish.cpp, acknowledge.cpp, subscribe.cpp, disconnect.cpp; routing.cpp delivers, commit.cpp holds acknowledgements
-// back, admission.cpp knows the limits, memory.cpp what happens when memory is used up.
+// publish.cpp, acknowledge.cpp, subscribe.cpp, disconnect.cpp; routing.cpp delivers, backlog.cpp keeps what waits,
+// commit.cpp holds acknowledgements back, admission.cpp knows the limits, memory.cpp what happens when memory is used
+// up.
 //
 // A turn: begin_turn(now); then any number of receive(), disconnected(), on_mail(), output_drained(); then
 // end_turn(), which submits the turn's batch, releases the acknowledgements whose batches are committed and posts mail.
@@ -222,18 +223,19 @@ class Shard final : private storage::LaneEvents, private storage::Recovery {
 
   // routing.cpp
   bool route(OutgoingPublish& publish);
-  storage::MessageId store_for_receivers(OutgoingPublish& publish, const topics::MatchList& matches);
-  void deliver_matches(OutgoingPublish& publish, const topics::MatchList& matches, storage::MessageId id);
+  storage::MessageId store_for_receivers(OutgoingPublish& publish, const topics::MatchList& matches,
+                                         QueuedQos0& queued_qos0);
+  void deliver_matches(OutgoingPublish& publish, const topics::MatchList& matches, storage::MessageId id,
+                       const std::vector<topics::SubscriberId>* queued_qos0);
   void deliver_shared(OutgoingPublish& publish, const topics::SharedMatch& match, topics::SubscriberId except);
   void on_shared_delivery(SharedDelivery shared);
   void deliver(Session& session, OutgoingPublish& publish, session::Delivery delivery);
   void send(Session& session, OutgoingPublish& publish, session::Delivery delivery);
   void send_qos0(Session& session, OutgoingPublish& publish, bool retain,
                  const topics::EncodedIdentifiers* identifiers);
-  void mail_to_others(OutgoingPublish& publish, const Ref<const topics::MatchList>& found, storage::MessageId id);
+  void mail_to_others(OutgoingPublish& publish, const Ref<const topics::MatchList>& found, storage::MessageId id,
+                      const QueuedQos0& queued_qos0);
   void drop_qos0(const Session& session);
-  std::optional<Limit> queue_excess(const Outbound& out, const session::Delivery& delivery) const;
-  void wait_in_queue(Session& session, session::Delivery delivery);
   void hand_on(const Session& leaving, const session::Delivery& delivery);
   void mail_shared(std::uint32_t shard, SharedDelivery shared);
   struct Departing {
@@ -249,9 +251,33 @@ class Shard final : private storage::LaneEvents, private storage::Recovery {
   void pump(Session& session);
   void resend(Session& session);
   void discard_too_large(Session& session, wire::PacketId packet_id);
-  void read_backlog(Session& session);
   void drop(const Session& session, const session::Delivery& delivery, Counter& counter);
   Session* find(topics::SubscriberId id) const;
+
+  // backlog.cpp
+  static constexpr std::size_t kPrefetchMessages = 256;  // of a stored queue, in memory ahead of the client's window
+  static constexpr std::size_t kPrefetchBytes = std::size_t{1} << 20;
+  void set_backlog(Session& session, std::uint64_t messages, std::uint64_t bytes);
+  void take_from_backlog(Session& session, std::uint64_t bytes);
+  std::optional<Limit> total_excess() const;
+  std::optional<Limit> queue_excess(const Outbound& out, const session::Delivery& delivery) const;
+  void wait_in_queue(Session& session, session::Delivery delivery);
+  bool make_room(Session& session, const session::Delivery& delivery, Limit limit);
+  bool is_over(const Outbound& out) const;
+  void update_marks(Session& session);
+  bool is_full(topics::SubscriberId receiver) const;
+  std::optional<Limit> receivers_excess(std::string_view topic, topics::SubscriberId publisher);
+  bool queues_qos0(std::string_view topic) const;
+  void read_backlog(Session& session);
+  void trim(Session& session);
+  void on_trim_page(Session& session, storage::QueuePage page);
+  TimeMs message_ttl(wire::Qos qos) const;
+  TimeMs shortest_message_ttl() const;
+  bool has_outstayed(const Session& session, storage::MessageId id, wire::Qos qos) const;
+  void note_outstayed(Session& session);
+  void watch_for_outstayed(Absence& absence, TimeMs from);
+  void remove_outstayed(Absence& absence);
+  void end_outstayed_subscriptions(Absence& absence);
 
   // commit.cpp: acknowledgements that rest on this turn's batch
   struct Held {
@@ -290,7 +316,7 @@ class Shard final : private storage::LaneEvents, private storage::Recovery {
   // recovery.cpp
   void on_session(const storage::SessionRecord& record) override;
   void on_subscription(storage::SessionId session, const storage::SubscriptionRecord& record) override;
-  void on_queue(storage::SessionId session, std::uint64_t messages) override;
+  void on_queue(storage::SessionId session, std::uint64_t messages, std::uint64_t bytes) override;
   void on_outgoing(storage::SessionId session, const storage::OutgoingRecord& record,
                    const storage::QueueEntry* entry) override;
   void on_incoming(storage::SessionId session, wire::PacketId packet_id) override;
@@ -308,6 +334,7 @@ class Shard final : private storage::LaneEvents, private storage::Recovery {
     return session.connection != nullptr && session.connection->state == Connection::State::kOpen;
   }
   storage::MessageId next_message_id();
+  static TimeMs time_of(storage::MessageId id);
   std::uint32_t owner_of(std::string_view client_id) const {
     return static_cast<std::uint32_t>(hash_bytes(client_id, shared_.hash_seed) % shared_.shard_count);
   }

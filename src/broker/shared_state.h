@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <mutex>
 #include <vector>
 
@@ -30,7 +31,8 @@ struct SharedState {
   std::mutex retained_commits;  // from looking at what a topic retains until that is handed to the store
   SessionDirectory directory;
   SysTopics sys;
-  std::vector<Counters> counters;  // by shard
+  std::vector<Counters> counters;                                    // by shard
+  std::function<std::vector<storage::StoreMetric>()> store_metrics;  // set before the shards begin, called by any
   // At present; written when a connection or session begins or ends, never on the way of a message.
   std::atomic<std::size_t> connections{0};  // of the network, whether or not their CONNECT has come
   std::atomic<std::size_t> clients{0}, most_clients{0};

@@ -44,6 +44,15 @@ constexpr Row kValues[] = {
     {"shared_subscriptions/count", &SysTotals::shared_subscriptions},
     {"retained messages/count", &SysTotals::retained},
     {"heap/current", &SysTotals::heap_bytes},
+    {"backlog/messages", &SysTotals::backlog_messages},
+    {"backlog/bytes", &SysTotals::backlog_bytes},
+    {"dropped/slow_reader", &SysTotals::dropped_slow_reader},
+    {"dropped/queue_full", &SysTotals::dropped_queue_full},
+    {"dropped/expired", &SysTotals::dropped_expired},
+    {"dropped/outstayed", &SysTotals::dropped_outstayed},
+    {"dropped/too_large", &SysTotals::dropped_too_large},
+    {"dropped/refused", &SysTotals::refused},
+    {"subscriptions/outstayed", &SysTotals::subscriptions_outstayed},
 };
 
 constexpr std::array kLoadRows = {
@@ -82,6 +91,15 @@ SysTotals sys_totals(const SharedState& shared) {
     totals.publish_bytes_sent += counters.payload_bytes_sent.value();
     totals.bytes_received += counters.bytes_received.value();
     totals.bytes_sent += counters.bytes_sent.value();
+    totals.backlog_messages += counters.backlog_messages.value();
+    totals.backlog_bytes += counters.backlog_bytes.value();
+    totals.dropped_slow_reader += counters.dropped_slow_consumer.value();
+    totals.dropped_queue_full += counters.dropped_queue_full.value();
+    totals.dropped_expired += counters.dropped_expired.value();
+    totals.dropped_outstayed += counters.dropped_outstayed.value();
+    totals.dropped_too_large += counters.dropped_too_large.value();
+    totals.refused += counters.publish_refused.value();
+    totals.subscriptions_outstayed += counters.subscriptions_outstayed.value();
     for (std::size_t i = 0; i < kLimits; ++i) totals.limits[i] += counters.limits[i].value();
   }
   totals.clients_total = shared.sessions.load(std::memory_order_relaxed);
@@ -95,6 +113,7 @@ SysTotals sys_totals(const SharedState& shared) {
   totals.stored_messages = messages.blocks;
   totals.stored_bytes = messages.bytes;
   totals.heap_bytes = MemoryLedger::total_bytes();
+  if (shared.store_metrics) totals.store = shared.store_metrics();
   return totals;
 }
 
@@ -143,6 +162,8 @@ std::vector<Ref<const wire::Message>> SysTopics::refresh(TimeMs now, const SysTo
   update_loads(now, totals, update);
   for (std::size_t i = 0; i < kLimits; ++i)
     update.put(fmt::format("limits/{}", name(static_cast<Limit>(i))), totals.limits[i]);
+  for (const storage::StoreMetric& metric : totals.store)
+    update.put(fmt::format("store/{}", metric.name), metric.value);
   return std::move(update.changed);
 }
 

@@ -18,6 +18,7 @@
 #include "base/time.h"
 #include "broker/limits.h"
 #include "broker/settings.h"
+#include "storage/store.h"
 #include "topics/retained_trie.h"
 #include "wire/message.h"
 
@@ -41,6 +42,10 @@ struct SysTotals {
   std::uint64_t subscriptions = 0, shared_subscriptions = 0, retained = 0;
   std::uint64_t stored_messages = 0, stored_bytes = 0;
   std::uint64_t heap_bytes = 0;
+  std::uint64_t backlog_messages = 0, backlog_bytes = 0;
+  std::uint64_t dropped_slow_reader = 0, dropped_queue_full = 0, dropped_expired = 0, dropped_outstayed = 0,
+                dropped_too_large = 0, refused = 0, subscriptions_outstayed = 0;
+  std::vector<storage::StoreMetric> store{};
   std::array<std::uint64_t, kLimits> limits{};
 };
 SysTotals sys_totals(const SharedState& shared);

@@ -122,15 +122,20 @@ class StoppableLane final : public storage::Lane {
   void commit(storage::Batch batch) override { waiting_.push_back(std::move(batch)); }
   void read_queue(storage::SessionId session, std::uint64_t request, storage::QueuePosition position, std::size_t limit,
                   std::size_t limit_bytes) override {
+    hand_on();
     lane_->read_queue(session, request, std::move(position), limit, limit_bytes);
   }
   void poll(storage::LaneEvents& events) override {
     if (std::exchange(news_, false)) trouble_ ? events.on_trouble(*trouble_) : events.on_trouble_over();
-    for (; !trouble_ && !slow_ && !waiting_.empty(); waiting_.pop_front()) lane_->commit(std::move(waiting_.front()));
+    hand_on();
     lane_->poll(events);
   }
 
  private:
+  void hand_on() {
+    for (; !trouble_ && !slow_ && !waiting_.empty(); waiting_.pop_front()) lane_->commit(std::move(waiting_.front()));
+  }
+
   std::unique_ptr<storage::Lane> lane_;
   std::deque<storage::Batch> waiting_;
   std::optional<storage::StoreError> trouble_;

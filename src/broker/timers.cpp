@@ -78,6 +78,8 @@ void Shard::check_absence(Absence& absence) {
     absence.will_at = kNever;
     publish_will(session);
   }
+  if (now_ >= absence.subscriptions_end_at) end_outstayed_subscriptions(absence);
+  if (now_ >= absence.trim_at) remove_outstayed(absence);
   if (absence.due() != kNever) wheel_.schedule(absence, absence.due());
 }
 

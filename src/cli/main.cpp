@@ -6,6 +6,7 @@
 
 #include "cli/pub_sub.h"
 #include "cli/serve_command.h"
+#include "cli/store_command.h"
 #include "cli/version.h"
 
 namespace {
@@ -72,12 +73,7 @@ int run(int argc, char** argv) {
   CLI::App* check = app.add_subcommand("check-config", "Check a configuration file and tell all its mistakes");
   check->add_option("FILE,-c,--config", config_path, "Configuration file (TOML)")->required();
 
-  std::string store_directory;
-  CLI::App* store = app.add_subcommand("store", "Look after a store on disk");
-  store->require_subcommand(1);
-  CLI::App* check_store = store->add_subcommand("check", "Read everything in a store that no broker uses");
-  check_store->add_option("DIRECTORY", store_directory, "Where the store is (serve --store rocksdb:DIRECTORY)")
-      ->required();
+  const petrel::cli::StoreCommand store(app);
 
   try {
     app.parse(argc, argv);
@@ -85,7 +81,7 @@ int run(int argc, char** argv) {
     return app.exit(error) == 0 ? 0 : 1;
   }
   if (serve->parsed()) return petrel::cli::serve(serve_options);
-  if (check_store->parsed()) return petrel::cli::check_store(store_directory);
+  if (store.app->parsed()) return store.run();
   return petrel::cli::check_config_file(config_path);
 }
 

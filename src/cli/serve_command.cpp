@@ -104,6 +104,7 @@ sigset_t block_signals() {
   for (const int signal : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&signals, signal);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);  // a file that may not grow is an error like a full disk
   return signals;
 }
 
@@ -177,13 +178,6 @@ int check_config_file(const std::string& path) {
   if (!mistakes.empty()) return report(mistakes);
   fmt::print("{}: all right\n", path);
   return 0;
-}
-
-int check_store(const std::string& directory) {
-  const server::StoreReport report = server::check_store(directory);
-  for (const std::string& line : report.lines) fmt::print("{}\n", line);
-  if (report.sound) fmt::print("{}: sound\n", directory);
-  return report.sound ? 0 : kMistake;
 }
 
 }  // namespace petrel::cli

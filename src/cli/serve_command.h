@@ -23,7 +23,4 @@ int serve(const ServeOptions& options);
 // `petrel check-config FILE`: 0 when the file is right, 1 and all mistakes otherwise.
 int check_config_file(const std::string& path);
 
-// `petrel store check DIRECTORY`: 0 when all can be read, 1 and what is damaged otherwise.
-int check_store(const std::string& directory);
-
 }  // namespace petrel::cli

@@ -93,11 +93,22 @@ std::string metrics_text(const broker::SysTotals& totals, const Drops& drops, st
   text.value("dropped_total", "reason", "slow_consumer", drops.slow_consumer);
   text.value("dropped_total", "reason", "queue_full", drops.queue_full);
   text.value("dropped_total", "reason", "expired", drops.expired);
+  text.value("dropped_total", "reason", "outstayed", totals.dropped_outstayed);
   text.value("dropped_total", "reason", "too_large", drops.too_large);
   text.value("dropped_total", "reason", "refused", drops.refused);
   text.family("limit_reached_total", "counter", "How often each limit was reached.");
   for (std::size_t i = 0; i < totals.limits.size(); ++i)
     text.value("limit_reached_total", "limit", broker::name(static_cast<broker::Limit>(i)), totals.limits[i]);
+  text.gauge("backlog_messages", "Messages waiting in the store, counted for each session.", totals.backlog_messages);
+  text.gauge("backlog_bytes", "Their bytes.", totals.backlog_bytes);
+  for (const storage::StoreMetric& metric : totals.store) {
+    const std::string help = fmt::format("$SYS/broker/store/{} (docs/sys-topics.md).", metric.name);
+    if (metric.grows) {
+      text.counter(fmt::format("store_{}_total", metric.name), help, metric.value);
+    } else {
+      text.gauge(fmt::format("store_{}", metric.name), help, metric.value);
+    }
+  }
   add_listeners(text, listeners);
   return text.take();
 }

@@ -15,7 +15,7 @@ using broker::SysSettings;
 constexpr std::array<std::string_view, 4> kLogLevels{"error", "warning", "info", "debug"};
 constexpr std::array<std::string_view, 2> kLogFormats{"human", "json"};
 constexpr std::array<std::string_view, 3> kSyncs{"always", "interval", "os"};
-constexpr std::array<std::string_view, 2> kQueuePolicies{"drop-newest", "drop-oldest"};
+constexpr std::array<std::string_view, 3> kQueuePolicies{"drop-newest", "drop-oldest", "reject"};
 constexpr std::array<std::string_view, 3> kSysAccess{"loopback", "all", "none"};
 
 constexpr std::int64_t kMaxCount = 1'000'000'000;
@@ -57,10 +57,20 @@ constexpr ConfigKey choice(std::string_view section, std::string_view name, std:
   return key;
 }
 
+constexpr ConfigKey queue_qos0() {
+  ConfigKey key = limit<&Settings::queue_qos0>(
+      "queue_qos0", "", 0, 1,
+      "Whether QoS 0 messages are queued for sessions that outlive their connection while their clients are away.");
+  key.kind = KeyKind::kBoolean;
+  return key;
+}
+
 constexpr ConfigKey queue_policy() {
-  ConfigKey key = limit<&Settings::queue_policy>("queue_policy", "", 0, 0,
-                                                 "Which message a full session queue gives up: the one that arrives, "
-                                                 "or the oldest one waiting.");
+  ConfigKey key =
+      limit<&Settings::queue_policy>("queue_policy", "", 0, 0,
+                                     "What happens when a session's queue is full: the message that arrives is "
+                                     "dropped, or the oldest one waiting, or publications for the session "
+                                     "are refused with Quota Exceeded (3.x: not acknowledged, closed).");
   key.kind = KeyKind::kChoice;
   key.choices = kQueuePolicies;
   return key;
@@ -142,7 +152,24 @@ constexpr ConfigKey kKeys[] = {
                                           "Messages waiting for one session."),
     limit<&Settings::max_queued_bytes>("max_queued_bytes", "bytes", 1024, kMaxBytes,
                                        "Bytes of messages waiting in memory for one session."),
+    limit<&Settings::max_backlog_bytes>("max_backlog_bytes", "bytes", 1024, kMaxBytes,
+                                        "Bytes of messages waiting in the store for one session."),
+    limit<&Settings::max_backlog_messages_total>(
+        "max_backlog_messages_total", "messages", 0, kMaxCount,
+        "Messages waiting in the store, counted once for each session they wait for. 0: unlimited."),
+    limit<&Settings::max_backlog_bytes_total>("max_backlog_bytes_total", "bytes", 0, kMaxBytes,
+                                              "Their bytes, counted in the same way. 0: unlimited."),
     queue_policy(),
+    queue_qos0(),
+    limit<&Settings::message_ttl_qos0_ms, 1000>(
+        "message_ttl_qos0_s", "seconds", 0, kMax32,
+        "How long a queued message of QoS 0 waits for a client that has left; counted from when it left, or from when "
+        "the message came. 0: as long as the session."),
+    limit<&Settings::message_ttl_qos1_ms, 1000>("message_ttl_qos1_s", "seconds", 0, kMax32, "The same for QoS 1."),
+    limit<&Settings::message_ttl_qos2_ms, 1000>("message_ttl_qos2_s", "seconds", 0, kMax32, "The same for QoS 2."),
+    limit<&Settings::subscription_ttl_ms, 1000>(
+        "subscription_ttl_s", "seconds", 0, kMax32,
+        "How long after its client has left a session keeps its subscriptions. 0: as long as it lives."),
     limit<&Settings::max_output_bytes>(
         "max_output_bytes", "bytes", 1024, kMaxBytes,
         "Unsent bytes of one connection beyond which QoS 0 messages are dropped. A client that "

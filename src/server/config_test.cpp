@@ -92,14 +92,15 @@ TEST(Config, CollectsAllMistakesInTheOrderOfTheFile) {
   EXPECT_THAT(
       mistakes_of("threads = \"two\"\nstore = 1\n[shutdown]\ngrace_s = -1\n[limits]\nreceive_maximum = 0\n"
                   "queue_policy = \"drop\"\ntopic_alias_maximum = 65536\nconnect_timeout_s = 1.5\n"),
-      ElementsAre("p.toml:1:11: \"threads\" must be an integer from 0 to 256, not a string",
-                  "p.toml:2:9: \"store\" must be a string, not an integer",
-                  "p.toml:4:11: \"shutdown.grace_s\" must be an integer from 0 to 3600, not -1",
-                  "p.toml:6:19: \"limits.receive_maximum\" must be an integer from 1 to 65535, not 0",
-                  "p.toml:7:16: \"limits.queue_policy\" must be \"drop-newest\" or \"drop-oldest\", not \"drop\"",
-                  "p.toml:8:23: \"limits.topic_alias_maximum\" must be an integer from 0 to 65535, not 65536",
-                  "p.toml:9:21: \"limits.connect_timeout_s\" must be an integer from 1 to 86400, not a floating-point "
-                  "number"));
+      ElementsAre(
+          "p.toml:1:11: \"threads\" must be an integer from 0 to 256, not a string",
+          "p.toml:2:9: \"store\" must be a string, not an integer",
+          "p.toml:4:11: \"shutdown.grace_s\" must be an integer from 0 to 3600, not -1",
+          "p.toml:6:19: \"limits.receive_maximum\" must be an integer from 1 to 65535, not 0",
+          "p.toml:7:16: \"limits.queue_policy\" must be \"drop-newest\" or \"drop-oldest\" or \"reject\", not \"drop\"",
+          "p.toml:8:23: \"limits.topic_alias_maximum\" must be an integer from 0 to 65535, not 65536",
+          "p.toml:9:21: \"limits.connect_timeout_s\" must be an integer from 1 to 86400, not a floating-point "
+          "number"));
 }
 
 TEST(Config, ReportsSectionsOfTheWrongKind) {

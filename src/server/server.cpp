@@ -43,6 +43,7 @@ Result<void, std::string> Server::start() {
   if (!store.has_value()) return store.error().what;
   store_ = std::move(*store);
   shared_ = std::make_unique<broker::SharedState>(config_.settings, shards, SystemRandom().next());
+  shared_->store_metrics = [store = store_.get()] { return store->metrics(); };
   shared_->last_message_id = store_->last_message_id();
   shared_->last_session_id = store_->last_session_id();
   std::vector<ShardThread*> peers;

@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 #include <cstdlib>
-#include <filesystem>
 
 #include "server/config_table.h"
 #include "storage/memory/memory_store.h"
@@ -65,13 +64,6 @@ Result<std::unique_ptr<storage::Store>, storage::StoreError> open_store(const Co
   auto opened = storage::RocksStore::open(std::move(options));
   if (!opened.has_value()) return opened.error();
   return std::unique_ptr<storage::Store>(std::move(*opened));
-}
-
-StoreReport check_store(const std::string& directory) {
-  if (!std::filesystem::exists(directory + "/FORMAT"))
-    return {false, {fmt::format("{} holds no store of petrel", directory)}};
-  storage::StoreCheck check = storage::check_store(directory);
-  return {check.sound, std::move(check.lines)};
 }
 
 }  // namespace petrel::server

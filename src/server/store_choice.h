@@ -37,11 +37,4 @@ std::string usual_directory();
 // The log outlives the store.
 Result<std::unique_ptr<storage::Store>, storage::StoreError> open_store(const Config& config, Log& log);
 
-// "petrel store check": reads everything in a store on disk that no broker uses.
-struct StoreReport {
-  bool sound = false;
-  std::vector<std::string> lines;  // for people
-};
-StoreReport check_store(const std::string& directory);
-
 }  // namespace petrel::server

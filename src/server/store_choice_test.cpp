@@ -3,6 +3,8 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include "server/store_tools.h"
+
 namespace petrel::server {
 namespace {
 

@@ -200,12 +200,13 @@ class Lane {
   virtual void poll(LaneEvents& events) = 0;
 };
 
-// Everything a starting broker must know; queues are not part of it but for their length.
+// Everything a starting broker must know; queues are not part of it but for their length and how
+// many bytes of memory their messages would take, both of long queues estimates.
 class Recovery {
  public:
   virtual void on_session(const SessionRecord& record) = 0;
   virtual void on_subscription(SessionId session, const SubscriptionRecord& record) = 0;
-  virtual void on_queue(SessionId session, std::uint64_t messages) = 0;
+  virtual void on_queue(SessionId session, std::uint64_t messages, std::uint64_t bytes) = 0;
   // `entry`: the message of an exchange that is not released, null if the queue does not have it (any more).
   virtual void on_outgoing(SessionId session, const OutgoingRecord& record, const QueueEntry* entry) = 0;
   virtual void on_incoming(SessionId session, wire::PacketId packet_id) = 0;
@@ -216,10 +217,18 @@ class Recovery {
   ~Recovery() = default;
 };
 
+// A number about a store's work, for operators: "commits". The name lives as long as the program.
+struct StoreMetric {
+  std::string_view name;
+  std::uint64_t value = 0;
+  bool grows = true;  // counts from the start; otherwise a state at present
+};
+
 class Store {
  public:
   virtual ~Store() = default;
-  virtual std::string_view name() const = 0;  // "memory"
+  virtual std::string_view name() const = 0;                       // "memory"
+  virtual std::vector<StoreMetric> metrics() const { return {}; }  // any thread
   // Before the lanes are used, on one thread. A session's record precedes what belongs to it.
   virtual Result<void, StoreError> recover(Recovery& recovery) = 0;
   // The largest MessageId and SessionId in the store, 0 if none; ids given out later are larger.

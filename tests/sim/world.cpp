@@ -28,6 +28,8 @@ World::World(std::uint64_t seed, bool trace, Log& log) : random_(seed), trace_(t
   settings_.max_output_bytes = dice(3) == 0 ? 300 : 1U << 20;
   may_have_trouble_ = dice(3) == 0;
   settings_.match_cache_topics = dice(2) == 0 ? 2 : 1000;
+  settings_.queue_qos0 = dice(3) == 0;
+  settings_.queue_policy = dice(3) == 0 ? broker::QueuePolicy::kReject : broker::QueuePolicy::kDropNewest;
   store_ = std::make_unique<SimStore>(durable_);
   broker_ =
       std::make_unique<BrokerProcess>(settings_, 1 + static_cast<std::uint32_t>(dice(3)), *store_, random_, log_, now_);
@@ -397,7 +399,7 @@ void World::check_nothing_is_left() {
     void on_subscription(storage::SessionId, const storage::SubscriptionRecord& record) override {
       records.push_back("subscription to " + record.filter);
     }
-    void on_queue(storage::SessionId, std::uint64_t) override {}
+    void on_queue(storage::SessionId, std::uint64_t, std::uint64_t) override {}
     void on_outgoing(storage::SessionId, const storage::OutgoingRecord&, const storage::QueueEntry*) override {
       records.emplace_back("outgoing exchange");
     }

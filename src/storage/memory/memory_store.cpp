@@ -105,7 +105,7 @@ Result<void, StoreError> MemoryStore::recover(Recovery& recovery) {
   for (const auto& [id, session] : sessions_) {
     recovery.on_session(session.record);
     for (const auto& [filter, record] : session.subscriptions) recovery.on_subscription(id, record);
-    recovery.on_queue(id, session.queue.size());
+    recovery.on_queue(id, session.queue.size(), session.queue.bytes());
     for (const auto& [packet, record] : session.outgoing) {
       const std::optional<QueueEntry> entry = record.released ? std::nullopt : session.queue.find_entry(record.message);
       recovery.on_outgoing(id, record, entry ? &*entry : nullptr);

@@ -64,6 +64,13 @@ class MemoryQueue {
     }
   }
 
+  std::uint64_t bytes() const {
+    std::uint64_t bytes = 0;
+    for (const Slot& slot : entries_)
+      if (slot.message) bytes += slot.message->block_bytes();
+    return bytes;
+  }
+
   std::optional<QueueEntry> find_entry(MessageId id) const {
     for (const Slot& slot : entries_)
       if (slot.id == id && slot.message) return entry_of(slot);

@@ -52,6 +52,15 @@ class NoRecovery final : public rocksdb::EventListener {
   }
 };
 
+// RocksDB's own log would be a file beside the data. When the disk is full a write to it fails, and Debian's build,
+// which has assertions, ends the process at the next. What goes wrong comes back as errors, and those are logged.
+class NoLog final : public rocksdb::Logger {
+ public:
+  NoLog() : Logger(rocksdb::InfoLogLevel::FATAL_LEVEL) {}
+  using rocksdb::Logger::Logv;
+  void Logv(const char*, va_list) override {}
+};
+
 rocksdb::DBOptions database_options(rocksdb::Env* env) {
   rocksdb::DBOptions options;
   if (env != nullptr) options.env = env;
@@ -61,9 +70,7 @@ rocksdb::DBOptions database_options(rocksdb::Env* env) {
   options.db_write_buffer_size = kAllMemtableBytes;
   options.max_background_jobs = 2;
   options.max_open_files = 512;
-  options.keep_log_file_num = 2;
-  options.max_log_file_size = kMiB;
-  options.info_log_level = rocksdb::WARN_LEVEL;
+  options.info_log = std::make_shared<NoLog>();
   options.stats_dump_period_sec = 0;
   options.stats_persist_period_sec = 0;
   options.bytes_per_sync = kMiB;
@@ -128,7 +135,7 @@ Database::~Database() { close(); }
 StoreError Database::error(const rocksdb::Status& status) const {
   const std::string text = status.ToString();
   if (status.IsNoSpace() || text.find("No space left") != std::string::npos ||
-      text.find("Disk quota exceeded") != std::string::npos)
+      text.find("Disk quota exceeded") != std::string::npos || text.find("File too large") != std::string::npos)
     return {fmt::format("the disk of {} is full: free some space ({})", path_, text), true};
   if (status.IsCorruption())
     return plain(

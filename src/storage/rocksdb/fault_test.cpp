@@ -2,6 +2,7 @@
 // what the lane was told.
 #include <gmock/gmock.h>
 
+#include <map>
 #include <random>
 #include <set>
 
@@ -48,6 +49,9 @@ class FaultLane final : public LaneEvents {
     return *trouble_;
   }
   bool in_trouble() const { return trouble_.has_value(); }
+  BatchNumber submitted() const { return number_; }
+  BatchNumber committed() const { return committed_; }
+  void look() { lane_->poll(*this); }
   std::set<MessageId> read(SessionId session) {
     page_.reset();
     lane_->read_queue(session, 1, {}, 100'000, 1U << 30);
@@ -160,6 +164,50 @@ TEST_F(Faults, WithSyncAlwaysAPowerFailureLosesNothing) {
     EXPECT_EQ(queue(1), model.waiting) << "after life " << life;
     EXPECT_GE(store_->last_message_id(), model.waiting.empty() ? 0 : *model.waiting.rbegin());
   }
+}
+
+// A message that its receiver acknowledges before its group is due is not written; its publisher may be told all the
+// same. When the power goes at any moment, whoever was told is right: the receiver has the message, or the queue does.
+TEST_F(Faults, WhatIsNotWrittenIsWithItsReceiver) {
+  std::mt19937 random(11);
+  std::uint64_t counter = 0, elided = 0;
+  for (int life = 0; life < 12; ++life) {
+    ASSERT_TRUE(open(Sync::kAlways).has_value());
+    std::map<MessageId, BatchNumber> published;
+    std::set<MessageId> received;
+    BatchNumber told = 0;
+    {
+      FaultLane lane(*store_);
+      lane.commit({put_session(1)});
+      for (auto step = 40 + random() % 40; step > 0; --step) {
+        const MessageId id = make_message_id(++counter, 0);
+        lane.submit({enqueue(1, id)});
+        published[id] = lane.submitted();
+        if (random() % 4 != 0) {
+          lane.submit({Acknowledge{1, id}});
+          received.insert(id);
+        }
+        if (random() % 8 == 0) lane.settle();
+        if (random() % 20 == 0) system_->fail_at(1 + static_cast<long>(random() % 3), Fault::kError);
+      }
+      lane.look();
+      told = lane.committed();
+      system_->fail_all(Fault::kPowerOff);
+      system_->fail_at(0, Fault::kNone);
+    }
+    elided += store_->counts().elided;
+    lose_power();
+    ASSERT_TRUE(open(Sync::kAlways).has_value());
+    const std::set<MessageId> found = queue(1);
+    for (const auto& [id, batch] : published) {
+      if (batch <= told) {
+        EXPECT_TRUE(received.contains(id) || found.contains(id)) << "life " << life << ", " << batch;
+      }
+    }
+    FaultLane(*store_).commit({EraseSession{1}});
+    store_.reset();
+  }
+  EXPECT_GT(elided, 100U);
 }
 
 TEST_F(Faults, WithoutSyncAPowerFailureLosesTheEndOnly) {

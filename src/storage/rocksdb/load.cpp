@@ -101,7 +101,8 @@ class Reporter {
       if (!decode_session(value, record)) return false;
       session_ = key.session;
       recovery_.on_session(record);
-      recovery_.on_queue(session_, length(session_));
+      const std::uint64_t messages = length(session_);
+      recovery_.on_queue(session_, messages, messages * bytes_per_message_);
       return true;
     }
     return key.session != session_ || take_part(key, value);
@@ -165,6 +166,13 @@ class Reporter {
                                   &entries);
     if (entries != 0)
       bytes_per_entry_ = std::max(1.0, bytes_between(std::string(), "\xff") / static_cast<double>(entries));
+    // Of the newest messages: a few are enough.
+    constexpr std::uint64_t kMeasured = 100;
+    std::uint64_t bytes = 0, messages = 0;
+    const auto iterator = database_.iterate(Database::kBodies);
+    for (iterator->SeekToLast(); iterator->Valid() && messages < kMeasured; iterator->Prev(), ++messages)
+      bytes += iterator->value().size();
+    bytes_per_message_ = kBlockBytes + (messages == 0 ? 0 : bytes / messages);
   }
 
   double bytes_between(const std::string& begin, const std::string& end) const {
@@ -193,13 +201,15 @@ class Reporter {
   Recovery& recovery_;
   SessionId session_ = 0;
   double bytes_per_entry_ = 16;
+  static constexpr std::uint64_t kBlockBytes = 64;  // what a message takes in memory beside its bytes
+  std::uint64_t bytes_per_message_ = 0;
 };
 
 struct Counter final : Recovery {
   explicit Counter(CheckReport& r) : report(r) {}
   void on_session(const SessionRecord&) override { ++report.sessions; }
   void on_subscription(SessionId, const SubscriptionRecord&) override { ++report.subscriptions; }
-  void on_queue(SessionId, std::uint64_t) override {}
+  void on_queue(SessionId, std::uint64_t, std::uint64_t) override {}
   void on_outgoing(SessionId, const OutgoingRecord&, const QueueEntry*) override {}
   void on_incoming(SessionId, wire::PacketId) override {}
   void on_retained(Ref<const wire::Message>) override { ++report.retained; }

@@ -14,9 +14,18 @@
 namespace petrel::storage {
 namespace {
 
-constexpr std::size_t kGroupChanges = 20'000;  // a group ends with the batch that reaches it
+// A group of so many changes shows a load under which the next one waits longer: more of its messages are acknowledged
+// by then and need no writing, which is cheaper for all than to be quick.
+constexpr std::size_t kBusyChanges = 256;
+constexpr int kBusyFactor = 4;
+constexpr std::size_t kGroupChanges = 100'000;  // a group ends with the batch that reaches it
 
 using Clock = std::chrono::steady_clock;
+
+std::uint64_t microseconds_since(Clock::time_point begin) {
+  return static_cast<std::uint64_t>(
+      std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - begin).count());
+}
 
 }  // namespace
 
@@ -105,6 +114,26 @@ RocksStore::Counts RocksStore::counts() const {
   return counts_;
 }
 
+std::vector<StoreMetric> RocksStore::metrics() const {
+  const Counts c = counts();
+  return {{"commits", c.groups},
+          {"commit_batches", c.batches},
+          {"commit_batches_max", c.most_batches, false},
+          {"commit_us", c.commit_us},
+          {"commit_us_max", c.most_commit_us, false},
+          {"commit_failures", c.failures},
+          {"log_bytes", c.log_bytes},
+          {"entries_written", c.entries},
+          {"entries_elided", c.elided},
+          {"messages_written", c.bodies},
+          {"messages_unreadable", c.unreadable},
+          {"syncs", c.syncs},
+          {"sync_us", c.sync_us},
+          {"sync_us_max", c.most_sync_us, false},
+          {"collections", c.collections},
+          {"file_bytes", file_bytes(), false}};
+}
+
 template <class Change>
 void RocksStore::count(Change change) {
   const std::lock_guard lock(counts_mutex_);
@@ -147,7 +176,7 @@ void RocksStore::take_waiting() {
 
 void RocksStore::wait_for_work(std::unique_lock<std::mutex>& lock) {
   writer_wake_.wait(lock, [this] { return closing_ || !waiting_.empty(); });
-  const auto begin = group_began_ + options_.spacing;
+  const auto begin = group_began_ + (last_changes_ < kBusyChanges ? options_.spacing : options_.spacing * kBusyFactor);
   if (Clock::now() < begin) writer_wake_.wait_until(lock, begin, [this] { return closing_ || lane_ended_; });
   group_began_ = Clock::now();
 }
@@ -167,12 +196,14 @@ void RocksStore::write_loop() {
 // One group of batches, and behind it the reads that were asked for meanwhile: those see all that came before them.
 void RocksStore::write_group() {
   std::vector<Item> group, reads;
-  for (std::size_t changes = 0; !taken_.empty() && changes < kGroupChanges; taken_.pop_front()) {
+  std::size_t changes = 0;
+  for (; !taken_.empty() && changes < kGroupChanges; taken_.pop_front()) {
     Item& item = taken_.front();
     const Batch* batch = std::get_if<Batch>(&item.what);
     if (batch != nullptr) changes += batch->changes.size();
     (batch != nullptr ? group : reads).push_back(std::move(item));
   }
+  last_changes_ = changes;
   commit_group(group);
   if (reads.empty()) return;
   {
@@ -190,7 +221,9 @@ void RocksStore::commit_group(std::vector<Item>& group) {
       ending = ending_;
       lane_ended_ = false;
     }
+    const auto begin = Clock::now();
     const auto result = commit(group);
+    const std::uint64_t took_us = microseconds_since(begin);
     const rocks::GroupWriter::Counts& written = parts_->writer.counts();
     count([&](Counts& c) {
       c.writes = written.writes;
@@ -200,6 +233,11 @@ void RocksStore::commit_group(std::vector<Item>& group) {
       c.log_bytes = written.log_bytes;
       c.rescans = written.rescans;
       ++(result.has_value() ? c.groups : c.failures);
+      if (!result.has_value()) return;
+      c.batches += group.size();
+      c.most_batches = std::max<std::uint64_t>(c.most_batches, group.size());
+      c.commit_us += took_us;
+      c.most_commit_us = std::max(c.most_commit_us, took_us);
     });
     if (result.has_value()) {
       if (failing_.exchange(false)) announce(std::nullopt);
@@ -376,7 +414,14 @@ void RocksStore::sync_loop() {
     if (!unsynced_.exchange(false, std::memory_order_acq_rel)) continue;
     const std::shared_lock use(parts_->database.use);
     if (!parts_->database.is_open()) continue;
+    const auto begin = Clock::now();
     const auto synced = parts_->database.sync();
+    const std::uint64_t took_us = microseconds_since(begin);
+    count([&](Counts& c) {
+      ++c.syncs;
+      c.sync_us += took_us;
+      c.most_sync_us = std::max(c.most_sync_us, took_us);
+    });
     if (!synced.has_value()) unsynced_.store(true, std::memory_order_release);
     if (options_.log != nullptr && failed != !synced.has_value()) {
       if (synced.has_value())
@@ -403,32 +448,6 @@ void RocksStore::collect_loop() {
       options_.log->warning("store cannot collect", {{"reason", collected.error().what}});
     }
   }
-}
-
-StoreCheck check_store(const std::string& directory) {
-  StoreCheck result;
-  const auto opened = rocks::Directory::open(directory);
-  if (!opened.has_value()) {
-    result.lines.push_back(opened.error().what);
-    return result;
-  }
-  rocks::SessionTable table;
-  rocks::Database database(opened->database_path(), table);
-  if (auto open = database.open(); !open.has_value()) {
-    result.lines.push_back(open.error().what);
-    return result;
-  }
-  if (auto loaded = rocks::load_table(database, rocks::LoadWhen::kAtStart); !loaded.has_value())
-    result.lines.push_back(loaded.error().what);
-  const rocks::CheckReport report = rocks::check(database);
-  for (const std::string& damage : report.damages)
-    if (std::find(result.lines.begin(), result.lines.end(), damage) == result.lines.end())
-      result.lines.push_back(damage);
-  result.sound = result.lines.empty();
-  result.lines.push_back(
-      fmt::format("{} sessions, {} subscriptions, {} queue entries, {} messages, {} retained messages", report.sessions,
-                  report.subscriptions, report.entries, report.messages, report.retained));
-  return result;
 }
 
 }  // namespace petrel::storage

@@ -69,7 +69,14 @@ class RocksStore final : public Store {
   std::unique_ptr<Lane> open_lane(std::uint32_t lane, std::function<void()> wake) override;
 
   struct Counts {
-    std::uint64_t groups = 0;       // of batches
+    std::uint64_t groups = 0;  // of batches
+    std::uint64_t batches = 0;
+    std::uint64_t most_batches = 0;  // in a group
+    std::uint64_t commit_us = 0;     // time the groups took; with Sync::kAlways the disk's is in it
+    std::uint64_t most_commit_us = 0;
+    std::uint64_t syncs = 0;  // of the log, beside those of commits
+    std::uint64_t sync_us = 0;
+    std::uint64_t most_sync_us = 0;
     std::uint64_t writes = 0;       // groups that had something to write
     std::uint64_t entries = 0;      // queue entries written
     std::uint64_t elided = 0;       // queue entries acknowledged before they were written, and so never written
@@ -81,6 +88,7 @@ class RocksStore final : public Store {
     std::uint64_t collections = 0;  // of messages that nobody needs
   };
   Counts counts() const;
+  std::vector<StoreMetric> metrics() const override;
 
   // For tests and tools: what is in memory to files; what nobody needs off the disk, now.
   void flush();
@@ -151,17 +159,11 @@ class RocksStore final : public Store {
   // The writer's.
   std::deque<Item> taken_;
   std::chrono::steady_clock::time_point group_began_;
+  std::size_t last_changes_ = 0;  // in the last group
 
   MessageId last_message_ = 0;
   SessionId last_session_ = 0;
   std::vector<std::thread> threads_;  // the writer is the first
 };
-
-// "petrel store check": reads everything in a store that no process uses. Lines for people, and whether all is well.
-struct StoreCheck {
-  bool sound = false;
-  std::vector<std::string> lines;
-};
-StoreCheck check_store(const std::string& directory);
 
 }  // namespace petrel::storage

@@ -1,0 +1,169 @@
+"""The store on disk while the broker serves: no room for its files, backups, and what is in it told in JSON lines."""
+
+import base64
+import itertools
+import json
+import resource
+import struct
+import subprocess
+
+import pytest
+from paho.mqtt.packettypes import PacketTypes
+
+from broker_process import Broker, binary, environment, wait_until
+from packet_socket import PUBACK, Overdue
+from raw_peer import V5, V311, RawPeer, properties, publish_packet
+
+pytestmark = pytest.mark.petrel_only
+
+QUOTA_EXCEEDED = 0x97
+LARGEST_FILE = 40_000  # less than the store's probe writes
+
+
+def keep(seconds=3600):
+    return {"clean": False, "props": properties(PacketTypes.CONNECT, SessionExpiryInterval=seconds)}
+
+
+def store(*arguments, code=0, text=None):
+    done = subprocess.run([binary(), "store", *map(str, arguments)], input=text, capture_output=True, text=True, env=environment(), timeout=60, check=False)
+    assert done.returncode == code, f"petrel store {arguments}: {done.returncode}\n{done.stdout}{done.stderr}"
+    return done.stdout
+
+
+def reason(puback):
+    return puback.body[2] if len(puback.body) > 2 else 0
+
+
+def publish(peer, topic, payload, packet_id):
+    """The reason code of the PUBACK."""
+    peer.send(publish_packet(topic, payload, V5, qos=1, packet_id=packet_id))
+    return reason(peer.expect(PUBACK))
+
+
+def leave_behind(broker, client, name="t/#"):
+    with RawPeer(broker) as reader:
+        reader.connect(client, **keep())
+        reader.subscribe(name, 1)
+
+
+def come_back(broker, client, least):
+    """The payloads that wait for a session, of which `least` must come."""
+    found = []
+    with RawPeer(broker) as reader:
+        assert reader.connect(client, **keep()).session_present
+        while len(found) < least:
+            message = reader.read_publish()
+            found.append(message.payload)
+            reader.acknowledge(message)
+        reader.ping()
+    return found
+
+
+def limit_files(broker, size):
+    """Files of the broker may not grow beyond so many bytes: an error as of a full disk, without rights over a file system."""
+    resource.prlimit(broker.pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+
+
+def test_no_room_for_the_store(start_broker, name):
+    """Publishers are told, what needs no store is served, and when there is room again all goes on: nothing acknowledged is lost."""
+    running = start_broker(store="rocksdb")
+    leave_behind(running, "away")
+    accepted = []
+    writer = RawPeer(running)
+    writer.connect("writer")
+    payloads = (b"%06d " % n + b"x" * 1000 for n in itertools.count())
+    for _ in range(10):
+        payload = next(payloads)
+        assert publish(writer, "t/1", payload, 1) == 0
+        accepted.append(payload)
+    limit_files(running, LARGEST_FILE)
+    waiting = None  # the one that was on its way when the store failed is acknowledged later
+    for _ in range(200):
+        payload = next(payloads)
+        writer.send(publish_packet("t/1", payload, V5, qos=1, packet_id=2))
+        try:
+            assert reason(writer.read(1.0)) == 0
+        except Overdue:
+            waiting = payload
+            break
+        accepted.append(payload)
+    assert waiting is not None, "files of 40 kB hold 200 kB"
+    running.wait_log("the store takes no changes")
+    with RawPeer(running) as other, RawPeer(running, V311) as old:
+        other.connect("other")
+        assert publish(other, "t/1", b"refused", 1) == QUOTA_EXCEEDED
+        other.publish("nobody/listens", b"x", qos=1, packet_id=2)
+        old.connect("old")
+        old.send(publish_packet("t/1", b"refused", V311, qos=1, packet_id=1))
+        old.expect_closed()
+    assert running.alive()
+    limit_files(running, resource.RLIM_INFINITY)
+    assert struct.unpack("!H", writer.expect(PUBACK).body[:2])[0] == 2
+    accepted.append(waiting)
+    running.wait_log("store takes changes again")
+
+    def works():
+        payload = next(payloads)
+        if publish(writer, "t/1", payload, 3) == 0:
+            accepted.append(payload)
+            return True
+        return False
+
+    wait_until(works, "messages are stored again")
+    writer.close()
+    assert come_back(running, "away", len(accepted)) == accepted
+
+
+def test_a_backup_while_messages_come_in(start_broker, tmp_path):
+    """Restored, it has all that was acknowledged before it was begun, and the messages after those without a gap."""
+    running = start_broker(store="rocksdb")
+    leave_behind(running, "away")
+    with RawPeer(running) as writer:
+        writer.connect("writer")
+        number = 0
+        for round_number in range(3):
+            for _ in range(300):
+                assert publish(writer, "t/1", b"%d" % number, 1) == 0
+                number += 1
+            backup = subprocess.Popen([binary(), "store", "backup", str(running.directory / "data"), str(tmp_path / f"backup{round_number}")],
+                                      stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment())
+            before = number
+            while backup.poll() is None:
+                assert publish(writer, "t/1", b"%d" % number, 1) == 0
+                number += 1
+            output = backup.stdout.read()
+            assert backup.returncode == 0, output
+    store("restore", tmp_path / "restored" / "data", tmp_path / "backup2")
+    second = Broker(tmp_path / "restored", 2, store="rocksdb").start()
+    try:
+        found = come_back(second, "away", before)
+    finally:
+        second.stop()
+    assert found == [b"%d" % n for n in range(len(found))]
+    assert before <= len(found) <= number
+
+
+def test_export_import_info_and_check(start_broker, tmp_path):
+    running = start_broker(store="rocksdb")
+    leave_behind(running, "away")
+    with RawPeer(running) as writer:
+        writer.connect("writer")
+        assert publish(writer, "t/1", b"\x00\xff", 1) == 0
+        writer.publish("kept", b"r", qos=1, packet_id=2, retain=True)
+    directory = running.directory / "data"
+    told = store("info", directory)
+    assert "(in use)" in told and "sessions                  1\n" in told
+    lines = store("export", directory, "-")
+    kinds = [json.loads(line)["type"] for line in lines.splitlines()]
+    assert sorted(kinds) == ["message", "queued", "retained", "session", "store", "subscription"]
+    message = next(json.loads(line) for line in lines.splitlines() if '"message"' in line and '"payload"' in line)
+    assert base64.b64decode(message["payload"]) == b"\x00\xff"
+    store("check", directory, code=1)  # in use
+    store("import", tmp_path / "copy" / "data", "-", text=lines)
+    assert "sound" in store("check", tmp_path / "copy" / "data")
+    assert store("export", tmp_path / "copy" / "data", "-") == lines
+    second = Broker(tmp_path / "copy", 1, store="rocksdb").start()
+    try:
+        assert come_back(second, "away", 1) == [b"\x00\xff"]
+    finally:
+        second.stop()
