@@ -43,7 +43,9 @@ struct Recovered final : Recovery {
   void on_subscription(SessionId s, const SubscriptionRecord& r) override {
     add("subscription", s, r.filter + " " + std::to_string(r.identifier));
   }
-  void on_queue(SessionId s, std::uint64_t messages, std::uint64_t) override { add("queue", s, std::to_string(messages)); }
+  void on_queue(SessionId s, std::uint64_t messages, std::uint64_t) override {
+    add("queue", s, std::to_string(messages));
+  }
   void on_outgoing(SessionId s, const OutgoingRecord& r, const QueueEntry* entry) override {
     const std::string payload = entry == nullptr ? "" : " " + std::string(entry->message->payload());
     add("outgoing", s, std::to_string(r.packet_id) + (r.released ? " released" : " sent") + payload);
