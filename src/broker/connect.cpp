@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cassert>
 
+#include "broker/mount_point.h"
 #include "broker/shard.h"
 #include "broker/write_packet.h"
 #include "topics/topic.h"
@@ -35,9 +36,14 @@ Shard::Received Shard::receive_connect(Connection& connection, BytesView bytes) 
     return result;
   }
   const auto connect = wire::decode_connect(frame->frame.body);
-  if (connect.has_value() && !connect->client_id.empty() && owner_of(connect->client_id) != index_) {
+  std::string mounted;
+  std::string_view client_id;
+  if (connect.has_value()) client_id = connect->client_id;
+  if (!client_id.empty() && !connection.mount_point().empty())
+    client_id = mounted = mounted_client_id(connection.mount_point(), client_id);
+  if (!client_id.empty() && owner_of(client_id) != index_) {
     result.then = Received::Then::kHandOver;
-    result.owner = owner_of(connect->client_id);
+    result.owner = owner_of(client_id);
     return result;
   }
   counters_.bytes_received.add(frame->frame.total_bytes);
@@ -64,13 +70,13 @@ Shard::Received Shard::receive_connect(Connection& connection, BytesView bytes) 
       result.then = Received::Then::kClosed;
       return result;
     }
-    return accept(connection, *connect, assign_client_id(), frame->frame.total_bytes);
+    return accept(connection, *connect, assign_client_id(connection.mount_point()), frame->frame.total_bytes);
   }
-  return accept(connection, *connect, connect->client_id, frame->frame.total_bytes);
+  return accept(connection, *connect, client_id, frame->frame.total_bytes);
 }
 
 // Random enough not to be guessed, and owned by this shard, so that the connection can stay.
-std::string Shard::assign_client_id() {
+std::string Shard::assign_client_id(std::string_view mount_point) {
   static constexpr std::string_view kDigits = "0123456789abcdefghijklmnopqrstuvwxyz";
   for (;;) {
     std::string id = "petrel-";
@@ -78,6 +84,7 @@ std::string Shard::assign_client_id() {
       std::uint64_t bits = random_.next();
       for (int i = 0; i < 10; ++i, bits /= kDigits.size()) id += kDigits[bits % kDigits.size()];
     }
+    if (!mount_point.empty()) id = mounted_client_id(mount_point, id);
     if (owner_of(id) == index_ && !by_client_id_.contains(id)) return id;
   }
 }
@@ -118,9 +125,13 @@ std::optional<Shard::Refusal> Shard::refusal_of(const Connection& connection, co
     return Refusal{reason, reached(limit)};
   };
   if (connect.will) {
+    const bool is_mounted = !connection.mount_point().empty();
+    if (is_mounted && connect.will->topic.starts_with('$'))
+      return Refusal{Reason::kNotAuthorized, "will topic that begins with $ is not for a mount point"};
     if (is_sys_filter(connect.will->topic))
       return Refusal{Reason::kNotAuthorized, "will topic is the broker's own to publish"};
-    if (const auto limit = topic_excess(connect.will->topic)) return beyond(Reason::kTopicNameInvalid, *limit);
+    if (const auto limit = topic_excess(is_mounted ? below_mount(connection, connect.will->topic) : connect.will->topic))
+      return beyond(Reason::kTopicNameInvalid, *limit);
     if (const auto limit = property_excess(connect.will->properties.user_properties))
       return beyond(Reason::kQuotaExceeded, *limit);
   }
@@ -198,6 +209,7 @@ Shard::Received Shard::accept(Connection& connection, const Connect& connect, st
 // What was agreed, as the client is to be told.
 std::string Shard::connack_for(const Connection& connection, const Connect& connect, bool session_present) const {
   const Session& session = *connection.session;
+  const std::string_view client_id = visible_client_id(connection.mount_point(), session.client_id);
   wire::Connack connack;
   // 3.1 has no such flag: the byte is reserved (3.1, 3.2).
   connack.session_present = session_present && connect.version != ProtocolVersion::kV31;
@@ -208,12 +220,12 @@ std::string Shard::connack_for(const Connection& connection, const Connect& conn
     connack.maximum_packet_size_bytes = settings_.max_packet_bytes;
     connack.topic_alias_maximum = settings_.topic_alias_maximum;
     if (connection.maximum_qos != wire::Qos::k2) connack.maximum_qos = connection.maximum_qos;
-    if (connect.client_id.empty()) connack.assigned_client_identifier = session.client_id;
+    if (connect.client_id.empty()) connack.assigned_client_identifier = client_id;
     if (connect.keep_alive_s != connection.keep_alive_s) connack.server_keep_alive_s = connection.keep_alive_s;
   }
   std::string response_information;
   if (connect.version == ProtocolVersion::kV5 && connect.request_response_information) {
-    response_information = "response/" + session.client_id;
+    response_information = std::string("response/").append(client_id);
     connack.response_information = response_information;
   }
   std::string bytes(wire::encoded_size(connect.version, connack), '\0');
@@ -246,6 +258,7 @@ void Shard::apply_connect(Connection& connection, Session& session, const Connec
   connection.session = &session;
   connection.version = connect.version;
   if (connection.policy != nullptr) connection.maximum_qos = connection.policy->maximum_qos;
+  connection.is_mounted = !connection.mount_point().empty();
   connection.problem_information = connect.request_problem_information;
   connection.keep_alive_s = connect.keep_alive_s;
   if (settings_.keep_alive_max_s != 0 && connect.version == ProtocolVersion::kV5 &&
@@ -290,7 +303,7 @@ void Shard::apply_connect(Connection& connection, Session& session, const Connec
     const wire::Will& will = *connect.will;
     session.will = std::make_unique<PendingWill>();
     storage::WillRecord& record = session.will->record;
-    record.topic = will.topic;
+    record.topic = std::string(connection.mount_point()).append(will.topic);
     record.payload = will.payload;
     wire::append_forwarded_properties(will.properties, record.forwarded_properties);
     record.qos = will.qos;

@@ -24,7 +24,8 @@ struct ListenerPolicy {
   bool may_read_sys = true;
   bool allow_v31 = true, allow_v311 = true, allow_v5 = true;
   wire::Qos maximum_qos = wire::Qos::k2;
-  std::string name;  // for logs: "tls://0.0.0.0:8883"
+  std::string mount_point;  // in front of all topics; empty: none (mount_point.h)
+  std::string name;         // for logs: "tls://0.0.0.0:8883"
 
   bool allows(wire::ProtocolVersion version) const {
     if (version == wire::ProtocolVersion::kV5) return allow_v5;
@@ -45,6 +46,7 @@ class Connection : public ShardTimer {
   // The name that the transport has proved (certificate, pre-shared key); empty: none.
   virtual std::string proved_name() const { return {}; }
   std::string_view listener_name() const { return policy == nullptr ? std::string_view{} : policy->name; }
+  std::string_view mount_point() const { return policy == nullptr ? std::string_view{} : policy->mount_point; }
 
   OutputBuffer output;
   Session* session = nullptr;
@@ -61,7 +63,8 @@ class Connection : public ShardTimer {
   State state = State::kAwaitsConnect;
   bool flush_requested = false;     // cleared by the driver when it flushes
   bool wants_drain_notice = false;  // deliveries wait for `output` to shrink
-  bool problem_information = true;
+  bool problem_information : 1 = true;
+  bool is_mounted : 1 = false;     // its listener has a mount point
   bool waits_for_memory = false;   // not read until there is memory for what it publishes
   bool waits_for_store = false;    // not read until the store has caught up
   bool waits_for_filters = false;  // not read until all filters of its last packet are done

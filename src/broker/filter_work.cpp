@@ -3,7 +3,9 @@
 // not read.
 #include <algorithm>
 
+#include "broker/mount_point.h"
 #include "broker/shard.h"
+#include "topics/topic.h"
 #include "wire/encode.h"
 
 namespace petrel::broker {
@@ -32,7 +34,9 @@ bool Shard::subscribe_some(Session& session, const wire::Subscribe& packet, wire
     if (!filter_work_left(keep)) return false;
     wire::Subscription subscription = packet.subscriptions[answer.reasons.size()];
     subscription.options.maximum_qos = std::min(subscription.options.maximum_qos, session.connection->maximum_qos);
-    Reason reason = subscribe(session, subscription, packet.subscription_identifier);
+    Reason reason = session.connection->is_mounted
+                        ? subscribe_below_mount(session, subscription, packet.subscription_identifier)
+                        : subscribe(session, subscription, packet.subscription_identifier);
     // 3.x knows only one refusal (3.1.1, 3.9.3); 3.1 not even that, but 0x80 is what its clients are sent.
     if (wire::is_error(reason) && session.connection->version != wire::ProtocolVersion::kV5)
       reason = Reason::kUnspecifiedError;
@@ -47,7 +51,10 @@ bool Shard::unsubscribe_some(Session& session, const wire::Unsubscribe& packet, 
   while (answer.reasons.size() < packet.filters.size()) {
     if (!filter_work_left(keep)) return false;
     const std::string_view filter = packet.filters[answer.reasons.size()];
-    answer.reasons.push_back(unsubscribe(session, filter));
+    const bool below = session.connection->is_mounted && topics::is_valid_filter(filter);
+    answer.reasons.push_back(
+        below ? unsubscribe(session, mounted_filter(session.connection->mount_point(), filter))
+              : unsubscribe(session, filter));
     filter_done(filter);
   }
   return true;

@@ -57,7 +57,8 @@ bool Shard::waits_for_memory(Connection& connection, const wire::Frame& frame) {
   if (frame.type != wire::PacketType::kPublish || connection.version == wire::ProtocolVersion::kV5) return false;
   const auto publish = wire::decode_publish(connection.version, wire::Sender::kClient, frame.flags, frame.body);
   if (!publish.has_value() || publish->qos == Qos::k0) return false;
-  if (!adds_to_memory(publish->topic) && !(publish->retain && !publish->payload.empty())) return false;
+  const std::string_view topic = connection.is_mounted ? below_mount(connection, publish->topic) : publish->topic;
+  if (!adds_to_memory(topic) && !(publish->retain && !publish->payload.empty())) return false;
   if (!connection.waits_for_memory) {
     counters_.reached(Limit::kMemoryBytes);
     refusals_.warning("publisher is not read",

@@ -1,5 +1,6 @@
 #include "broker/outgoing_publish.h"
 
+#include "broker/mount_point.h"
 #include "wire/encode.h"
 
 namespace petrel::broker {
@@ -81,7 +82,7 @@ bool OutgoingPublish::append_first(Connection& connection, BufferPool& pool, con
 
 bool OutgoingPublish::append(Connection& connection, BufferPool& pool, const How& how) {
   const bool v5 = connection.version == ProtocolVersion::kV5;
-  if (how.dup || (v5 && (how.identifiers != nullptr || connection.outgoing_aliases != nullptr)))
+  if (how.dup || connection.is_mounted || (v5 && (how.identifiers != nullptr || connection.outgoing_aliases != nullptr)))
     return append_own(connection, pool, how);
   Variant& bytes = variants_[(v5 ? 4U : 0U) | (how.qos != wire::Qos::k0 ? 2U : 0U) | (how.retain ? 1U : 0U)];
   if (bytes.size == 0) return append_first(connection, pool, how, v5, bytes);
@@ -106,6 +107,11 @@ bool OutgoingPublish::append_own(Connection& connection, BufferPool& pool, const
   publish.qos = how.qos;
   publish.retain = how.retain;
   publish.topic = parts_.topic;
+  if (connection.is_mounted) {
+    const auto visible = visible_topic(connection.mount_point(), parts_.topic);
+    if (!visible) return false;
+    publish.topic = *visible;
+  }
   publish.packet_id = how.packet_id;
   publish.payload = parts_.payload;
   if (v5) {
@@ -116,7 +122,7 @@ bool OutgoingPublish::append_own(Connection& connection, BufferPool& pool, const
   }
   session::OutgoingAliases::Alias alias;
   if (v5 && connection.outgoing_aliases != nullptr) {
-    alias = connection.outgoing_aliases->use(parts_.topic);
+    alias = connection.outgoing_aliases->use(publish.topic);
     if (alias.alias != 0) publish.topic_alias = alias.alias;
     if (alias.topic_known) publish.topic = {};
   }

@@ -1,6 +1,6 @@
 // One message being sent to many: encoded at most once per variant (protocol family, QoS or not, retain), then copied
 // into each receiver's output and patched with its packet identifier. Receivers with something of their own (a topic
-// alias, subscription identifiers, DUP) get an encoding of their own. Payloads of kReferenceBytes and more are not
+// alias, subscription identifiers, DUP, a mount point) get an encoding of their own. Payloads of kReferenceBytes and more are not
 // copied but referenced: measured, copying wins up to 1 KiB and references from 2 KiB on.
 //
 // Threads: one shard's, on the stack. The parts outlive it.
@@ -45,7 +45,7 @@ class OutgoingPublish {
     const topics::EncodedIdentifiers* identifiers = nullptr;
   };
   // Appends the packet to the connection's output. False, and nothing appended, when it is larger than the client
-  // accepts [MQTT-3.1.2-24].
+  // accepts [MQTT-3.1.2-24], or nothing that is below its mount point.
   [[nodiscard]] bool append(Connection& connection, BufferPool& pool, const How& how);
 
  private:

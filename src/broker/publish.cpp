@@ -1,6 +1,7 @@
 // PUBLISH from a client (MQTT 5.0, 3.3).
 #include <algorithm>
 
+#include "broker/mount_point.h"
 #include "broker/shard.h"
 #include "broker/sys_topics.h"
 #include "broker/write_packet.h"
@@ -22,6 +23,7 @@ void Shard::handle_publish(Connection& connection, const wire::Frame& frame) {
   if (publish.qos != Qos::k0) turn_published_bytes_ += frame.total_bytes;
 
   std::string_view topic = publish.topic;
+  if (connection.is_mounted && !topic.empty()) topic = below_mount(connection, topic);
   if (publish.topic_alias) {
     const std::uint16_t alias = *publish.topic_alias;
     if (connection.incoming_aliases == nullptr || alias > connection.incoming_aliases->maximum()) {
@@ -41,6 +43,12 @@ void Shard::handle_publish(Connection& connection, const wire::Frame& frame) {
   if (publish.properties.message_expiry_interval_s)
     expires_at = now_ + TimeMs{*publish.properties.message_expiry_interval_s} * 1000;
   take_publish(connection, publish, topic, expires_at);
+}
+
+// Valid until the next call.
+std::string_view Shard::below_mount(const Connection& connection, std::string_view topic) {
+  mounted_topic_.assign(connection.mount_point());
+  return mounted_topic_ += topic;
 }
 
 bool Shard::take_publish(Connection& connection, const wire::Publish& publish, std::string_view topic,
@@ -97,6 +105,8 @@ bool Shard::take_publish(Connection& connection, const wire::Publish& publish, s
 // Why a publication is not taken at all, if it is not. A 5.0 client with QoS 1 or 2 is told; others cannot be.
 std::optional<wire::ReasonCode> Shard::refusal_of(const Connection& connection, const wire::Publish& publish,
                                                   std::string_view topic) {
+  // Names that begin with `$` are not below a mount point.
+  if (connection.is_mounted && !visible_topic(connection.mount_point(), topic)) return Reason::kNotAuthorized;
   // Names under $SYS are the broker's own to publish (4.7.2).
   if (topic.starts_with('$') && (is_sys_filter(topic) || topic.starts_with("$share/"))) return Reason::kNotAuthorized;
   const auto beyond = [&](Limit limit) {

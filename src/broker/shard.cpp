@@ -86,10 +86,11 @@ TimeMs Shard::next_deadline() const {
   return memory_full_ ? std::min(due, memory_due_ + kMemoryWakeMs) : due;
 }
 
-void Shard::connected(Connection& connection) {
+void Shard::connected(Connection& connection, TimeMs waited_ms) {
   const bool handed_over = connection.opened_at != 0;
   if (!handed_over) counters_.network_connections.add();
-  connection.opened_at = connection.last_received_at = now_;
+  connection.last_received_at = now_;
+  connection.opened_at = now_ - waited_ms;
   arm(connection);
   const std::size_t open = shared_.connections.fetch_add(1, std::memory_order_relaxed) + 1;
   // Those above the limit are told so when their CONNECT has come, as long as they are not too many.

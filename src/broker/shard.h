@@ -68,8 +68,8 @@ class Shard final : private storage::LaneEvents, private storage::Recovery {
   void end_turn();
   TimeMs next_deadline() const;
 
-  // A new connection; it has connect_timeout_ms to send its CONNECT.
-  void connected(Connection& connection);
+  // A new connection; it has connect_timeout_ms to send its CONNECT, of which `waited_ms` are over.
+  void connected(Connection& connection, TimeMs waited_ms = 0);
   struct Received {
     std::size_t consumed = 0;
     enum class Then : std::uint8_t {
@@ -161,7 +161,7 @@ class Shard final : private storage::LaneEvents, private storage::Recovery {
   std::optional<Refusal> refusal_of(const Connection& connection, const wire::Connect& connect,
                                     std::string_view client_id);
   void count_client();
-  std::string assign_client_id();
+  std::string assign_client_id(std::string_view mount_point);
   std::string connack_for(const Connection& connection, const wire::Connect& connect, bool session_present) const;
   Session& create_session(std::string_view client_id);
   void apply_connect(Connection& connection, Session& session, const wire::Connect& connect);
@@ -169,6 +169,7 @@ class Shard final : private storage::LaneEvents, private storage::Recovery {
 
   // publish.cpp
   void handle_publish(Connection& connection, const wire::Frame& frame);
+  std::string_view below_mount(const Connection& connection, std::string_view topic);
   bool take_publish(Connection& connection, const wire::Publish& publish, std::string_view topic, TimeMs expires_at);
   bool needs_store(const Session& session, const wire::Publish& publish, std::string_view topic);
   std::optional<Reason> refusal_of(const Connection& connection, const wire::Publish& publish, std::string_view topic);
@@ -185,6 +186,7 @@ class Shard final : private storage::LaneEvents, private storage::Recovery {
   // subscribe.cpp
   void handle_subscribe(Connection& connection, const wire::Frame& frame);
   Reason subscribe(Session& session, const wire::Subscription& subscription, std::uint32_t identifier);
+  Reason subscribe_below_mount(Session& session, const wire::Subscription& asked, std::uint32_t identifier);
   void handle_unsubscribe(Connection& connection, const wire::Frame& frame);
   Reason unsubscribe(Session& session, std::string_view filter);
   bool continue_replays(Session& session);
@@ -354,6 +356,7 @@ class Shard final : private storage::LaneEvents, private storage::Recovery {
   TimingWheel wheel_;
   topics::MatchCache cache_;
   std::string scratch_;
+  std::string mounted_topic_;  // of the PUBLISH under way
   wire::Subscribe subscribe_;  // reused between packets
   wire::Unsubscribe unsubscribe_;
 

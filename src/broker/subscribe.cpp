@@ -1,6 +1,7 @@
 // SUBSCRIBE and UNSUBSCRIBE (MQTT 5.0, 3.8 to 3.11), and the retained messages that follow a SUBSCRIBE (3.3.1.3).
 #include <algorithm>
 
+#include "broker/mount_point.h"
 #include "broker/shard.h"
 #include "topics/topic.h"
 #include "wire/encode.h"
@@ -83,6 +84,22 @@ wire::ReasonCode Shard::subscribe(Session& session, const wire::Subscription& su
   if (replay) session.out().push({std::string(filter), request.identifiers, subscription.options.maximum_qos, {}});
   tell_subscription_event("new/subscribes", session, filter);
   return static_cast<Reason>(request.qos);
+}
+
+// Through a listener with a mount point. What is wrong with the filter itself is told of it as it was sent.
+wire::ReasonCode Shard::subscribe_below_mount(Session& session, const wire::Subscription& asked,
+                                              std::uint32_t identifier) {
+  if (!topics::is_valid_filter(asked.filter)) return subscribe(session, asked, identifier);
+  if (is_out_of_mount(asked.filter)) {
+    refusals_.info("subscription refused", {{"client", session.client_id},
+                                            {"filter", asked.filter},
+                                            {"reason", "filters that begin with $ are not for a mount point"}});
+    return Reason::kNotAuthorized;
+  }
+  const std::string filter = mounted_filter(session.connection->mount_point(), asked.filter);
+  wire::Subscription mounted = asked;
+  mounted.filter = filter;
+  return subscribe(session, mounted, identifier);
 }
 
 void Shard::handle_unsubscribe(Connection& connection, const wire::Frame& frame) {

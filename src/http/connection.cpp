@@ -69,6 +69,7 @@ Server::Connection::Progress Server::Connection::take_request() {
       break;
   }
   const Request& request = parsed.request;
+  note_client(request);
   const std::string& path = server_.sites_[site].websocket_path;
   // Whatever is wrong with an upgrade, the WebSocket's own handshake answers.
   if (path.empty() ? request.is_upgrade : request.path == path) {
@@ -78,6 +79,18 @@ Server::Connection::Progress Server::Connection::take_request() {
   received_.erase(0, parsed.consumed);
   answer(server_.respond(server_.sites_[site], request), request, request.keep_alive);
   return Progress::kMore;
+}
+
+// A proxy may bring requests of several clients on one connection.
+void Server::Connection::note_client(const Request& request) {
+  const Site& its = server_.sites_[site];
+  if (its.trusted.empty()) return;
+  std::vector<std::string_view> values;
+  for (const auto& [name, value] : request.headers)
+    if (name == net::name_of(its.forwarded_header)) values.emplace_back(value);
+  const net::Address peer = link_.transport->peer_address();
+  const net::Address client = net::forwarded_client(peer, its.forwarded_header, values, its.trusted);
+  client_ = values.empty() ? std::string() : client.peer_text();
 }
 
 void Server::Connection::answer(Response response, const Request& request, bool keep_alive) {
@@ -144,9 +157,10 @@ Server::Connection::Progress Server::Connection::write() {
 
 Server::Connection::Progress Server::Connection::end(std::string_view why) {
   if (!why.empty())
-    server_.limited_.info(
-        "HTTP connection ended",
-        {{"address", net::peer_name(fd())}, {"listener", server_.sites_[site].name}, {"reason", why}});
+    server_.limited_.info("HTTP connection ended",
+                          {{"address", client_.empty() ? link_.transport->peer_name() : client_},
+                           {"listener", server_.sites_[site].name},
+                           {"reason", why}});
   server_.remove(*this);
   return Progress::kGone;
 }

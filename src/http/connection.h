@@ -28,6 +28,7 @@ class Server::Connection final : public net::EventHandler {
   enum class Progress : std::uint8_t { kMore, kWait, kGone };
   Progress read();
   Progress take_request();
+  void note_client(const Request& request);
   void answer(Response response, const Request& request, bool keep_alive);
   Progress write();
   Progress end(std::string_view why);
@@ -37,6 +38,7 @@ class Server::Connection final : public net::EventHandler {
   Server& server_;
   Host::Entered link_;
   std::string received_;  // of the next request
+  std::string client_;    // whom a proxy has named with the last request; empty: nobody
   std::string output_;    // to be sent before more of the body
   std::size_t sent_ = 0;  // of output_
   std::optional<Response> response_;

@@ -32,12 +32,20 @@ Server::~Server() { stop(); }
 void Server::listen(int fd, Site site) {
   const std::size_t number = sites_.size();
   sites_.push_back(std::move(site));
-  listeners_.push_back(std::make_unique<net::Listener>(
-      loop_, fd, [this, number](int accepted_fd) { accepted(number, accepted_fd); },
-      [this, number](int error) {
-        limited_.error("new connections are refused",
-                       {{"listener", sites_[number].name}, {"reason", std::strerror(error)}});
-      }));
+  std::function<void(int)> take = [this, number](int accepted_fd) { accepted(number, accepted_fd, nullptr, now_); };
+  if (const net::AddressRanges* proxies = sites_[number].proxies; proxies != nullptr) {
+    net::ProxyGate* const gate = &*gates_.emplace_back(std::make_unique<net::ProxyGate>(
+        loop_, *proxies, kIdleMs,
+        [this, number](int passed_fd, const net::ProxyHeader& header, TimeMs since) {
+          accepted(number, passed_fd, &header, since);
+        },
+        [this, number](int refused_fd, std::string_view why) { refuse(number, refused_fd, why); }));
+    take = [this, gate](int accepted_fd) { gate->take(accepted_fd, now_); };
+  }
+  listeners_.push_back(std::make_unique<net::Listener>(loop_, fd, std::move(take), [this, number](int error) {
+    limited_.error("new connections are refused",
+                   {{"listener", sites_[number].name}, {"reason", std::strerror(error)}});
+  }));
 }
 
 void Server::start() {
@@ -50,6 +58,7 @@ void Server::stop() {
     thread_.join();
   }
   connections_.clear();
+  gates_.clear();
   listeners_.clear();
 }
 
@@ -57,6 +66,7 @@ void Server::begin_turn(TimeMs now) {
   now_ = now;
   limited_.advance(now);
   for (auto& listener : listeners_) listener->resume_if_due(now);
+  for (auto& gate : gates_) gate->advance(now);
   for (std::size_t i = connections_.size(); i-- > 0;)
     if (connections_[i]->deadline <= now) remove(*connections_[i]);
 }
@@ -66,26 +76,31 @@ void Server::end_turn() { graveyard_.clear(); }
 TimeMs Server::next_deadline() {
   TimeMs due = limited_.next_report();
   for (const auto& listener : listeners_) due = std::min(due, listener->resumes_at());
+  for (const auto& gate : gates_) due = std::min(due, gate->next_deadline());
   // Idle connections are looked for now and then.
   return connections_.empty() ? due : std::min(due, now_ + kLookMs);
 }
 
 bool Server::has_work() { return false; }
 
-void Server::accepted(std::size_t site, int fd) {
+void Server::refuse(std::size_t site, int fd, std::string_view why) {
+  host_.count_refused(site);
+  limited_.info("connection refused",
+                {{"address", net::peer_name(fd)}, {"listener", sites_[site].name}, {"reason", why}});
+}
+
+void Server::accepted(std::size_t site, int fd, const net::ProxyHeader* header, TimeMs since) {
   if (connections_.size() >= kMaxConnections) {
-    limited_.info("connection refused", {{"address", net::peer_name(fd)},
-                                         {"listener", sites_[site].name},
-                                         {"reason", "too many HTTP connections at once"}});
+    refuse(site, fd, "too many HTTP connections at once");
     close(fd);
     return;
   }
-  Host::Entered entered = host_.enter(site, fd);
+  Host::Entered entered = host_.enter(site, fd, header);
   if (entered.transport == nullptr) return;
   auto connection = std::make_unique<Connection>(*this, site, std::move(entered));
   if (loop_.add(fd, *connection, EPOLLIN) != 0) return;
   connection->index = connections_.size();
-  connection->deadline = now_ + kIdleMs;
+  connection->deadline = since + kIdleMs;
   connections_.push_back(std::move(connection));
 }
 

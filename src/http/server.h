@@ -15,8 +15,10 @@
 #include "base/log.h"
 #include "http/response.h"
 #include "net/event_loop.h"
+#include "net/forwarded.h"
 #include "net/listener.h"
 #include "net/place_limit.h"
+#include "net/proxy_gate.h"
 #include "net/transport.h"
 
 namespace petrel::http {
@@ -27,6 +29,11 @@ struct Site {
   std::string folder;          // static files; empty: none
   bool metrics = false;
   bool start_page = false;
+  // Whose connections begin with a PROXY header; null: nobody's. Outlives the server.
+  const net::AddressRanges* proxies = nullptr;
+  // Proxies whose header tells the client's address.
+  net::AddressRanges trusted;
+  net::ForwardedHeader forwarded_header = net::ForwardedHeader::kXForwardedFor;
 };
 
 class Host {
@@ -35,7 +42,10 @@ class Host {
     std::unique_ptr<net::Transport> transport;  // null: refused, and the descriptor closed
     net::PlaceLimit::Place place;
   };
-  virtual Entered enter(std::size_t site, int fd) = 0;
+  // `header`: what a PROXY header has told; null: there was none.
+  virtual Entered enter(std::size_t site, int fd, const net::ProxyHeader* header) = 0;
+  // A connection that did not get so far.
+  virtual void count_refused(std::size_t site) = 0;
   virtual void upgrade(std::size_t site, Entered connection, std::string received) = 0;
   virtual std::string metrics() = 0;
   virtual bool is_ready() = 0;
@@ -68,7 +78,8 @@ class Server final : private net::TurnHooks {
   TimeMs next_deadline() override;
   bool has_work() override;
 
-  void accepted(std::size_t site, int fd);
+  void accepted(std::size_t site, int fd, const net::ProxyHeader* header, TimeMs since);
+  void refuse(std::size_t site, int fd, std::string_view why);
   Response respond(const Site& site, const Request& request);
   void remove(Connection& connection);
   void upgrade(Connection& connection);
@@ -78,6 +89,7 @@ class Server final : private net::TurnHooks {
   net::EventLoop loop_;
   std::vector<Site> sites_;
   std::vector<std::unique_ptr<net::Listener>> listeners_;
+  std::vector<std::unique_ptr<net::ProxyGate>> gates_;
   std::vector<std::unique_ptr<Connection>> connections_;
   std::vector<std::unique_ptr<Connection>> graveyard_;
   std::thread thread_;

@@ -13,6 +13,66 @@
 
 namespace petrel::net {
 
+Address Address::of_ip(BytesView bytes, std::uint16_t port) {
+  Address address;
+  if (bytes.size() == sizeof(in_addr)) {
+    sockaddr_in v4{};
+    v4.sin_family = AF_INET;
+    v4.sin_port = htons(port);
+    std::memcpy(&v4.sin_addr, bytes.data(), bytes.size());
+    std::memcpy(&address.storage, &v4, sizeof v4);
+    address.size = sizeof v4;
+  } else if (bytes.size() == sizeof(in6_addr)) {
+    sockaddr_in6 v6{};
+    v6.sin6_family = AF_INET6;
+    v6.sin6_port = htons(port);
+    std::memcpy(&v6.sin6_addr, bytes.data(), bytes.size());
+    std::memcpy(&address.storage, &v6, sizeof v6);
+    address.size = sizeof v6;
+  }
+  return address;
+}
+
+Address Address::of_unix(std::string_view path) {
+  sockaddr_un local{};
+  local.sun_family = AF_UNIX;
+  path.copy(local.sun_path, sizeof local.sun_path - 1);
+  Address address;
+  std::memcpy(&address.storage, &local, sizeof local);
+  address.size = sizeof local;
+  return address;
+}
+
+std::optional<Address> Address::parse_ip(std::string_view text, std::uint16_t port) {
+  char bytes[sizeof(in6_addr)];
+  char terminated[INET6_ADDRSTRLEN] = {};
+  if (text.size() >= sizeof terminated || text.find('\0') != std::string_view::npos) return std::nullopt;
+  text.copy(terminated, text.size());
+  if (inet_pton(AF_INET, terminated, bytes) == 1) return of_ip({bytes, sizeof(in_addr)}, port);
+  if (inet_pton(AF_INET6, terminated, bytes) == 1) return of_ip({bytes, sizeof(in6_addr)}, port);
+  return std::nullopt;
+}
+
+Address Address::of_peer(int fd) {
+  Address address;
+  address.size = sizeof address.storage;
+  if (getpeername(fd, reinterpret_cast<sockaddr*>(&address.storage), &address.size) < 0) address.size = 0;
+  return address;
+}
+
+std::string Address::ip_bytes() const {
+  if (storage.ss_family == AF_INET) {
+    sockaddr_in v4{};
+    std::memcpy(&v4, &storage, sizeof v4);
+    return {reinterpret_cast<const char*>(&v4.sin_addr), sizeof v4.sin_addr};
+  }
+  if (storage.ss_family != AF_INET6) return {};
+  sockaddr_in6 v6{};
+  std::memcpy(&v6, &storage, sizeof v6);
+  const std::string bytes(reinterpret_cast<const char*>(&v6.sin6_addr), sizeof v6.sin6_addr);
+  return IN6_IS_ADDR_V4MAPPED(&v6.sin6_addr) != 0 ? bytes.substr(sizeof(in6_addr) - sizeof(in_addr)) : bytes;
+}
+
 bool Address::is_loopback() const {
   if (is_unix()) return true;
   if (storage.ss_family == AF_INET) {
@@ -39,20 +99,29 @@ std::string Address::path() const {
   return is_unix() ? local.sun_path : "";
 }
 
-std::string Address::to_string() const {
+std::string Address::host() const {
   if (is_unix()) return path();
   char text[INET6_ADDRSTRLEN] = "?";
   if (storage.ss_family == AF_INET) {
     sockaddr_in v4{};
     std::memcpy(&v4, &storage, sizeof v4);
     inet_ntop(AF_INET, &v4.sin_addr, text, sizeof text);
-    return fmt::format("{}:{}", text, port());
+  } else if (storage.ss_family == AF_INET6) {
+    sockaddr_in6 v6{};
+    std::memcpy(&v6, &storage, sizeof v6);
+    inet_ntop(AF_INET6, &v6.sin6_addr, text, sizeof text);
   }
-  if (storage.ss_family != AF_INET6) return "?";
-  sockaddr_in6 v6{};
-  std::memcpy(&v6, &storage, sizeof v6);
-  inet_ntop(AF_INET6, &v6.sin6_addr, text, sizeof text);
-  return fmt::format("[{}]:{}", text, port());
+  return text;
+}
+
+std::string Address::peer_text() const {
+  if (is_unix()) return path().empty() ? "unix" : "unix " + path();
+  return port() == 0 ? host() : to_string();
+}
+
+std::string Address::to_string() const {
+  if (storage.ss_family == AF_INET) return fmt::format("{}:{}", host(), port());
+  return storage.ss_family == AF_INET6 ? fmt::format("[{}]:{}", host(), port()) : host();
 }
 
 namespace {

@@ -5,9 +5,11 @@
 #include <sys/socket.h>
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
+#include "base/bytes.h"
 #include "base/result.h"
 
 namespace petrel::net {
@@ -16,11 +18,26 @@ struct Address {
   sockaddr_storage storage{};
   socklen_t size = 0;
 
+  // The 4 or 16 bytes of an IP address, as they travel.
+  static Address of_ip(BytesView bytes, std::uint16_t port);
+  // The path may be empty, of a socket without a name; what is too long is cut.
+  static Address of_unix(std::string_view path);
+  // "192.0.2.7" or "2001:db8::1", nothing else.
+  static std::optional<Address> parse_ip(std::string_view text, std::uint16_t port = 0);
+  // The other end of a connection; empty if the system does not tell.
+  static Address of_peer(int fd);
+
+  bool empty() const { return size == 0; }
   bool is_unix() const { return storage.ss_family == AF_UNIX; }
   // Of this machine alone: a loopback address, or a Unix socket.
   bool is_loopback() const;
   std::uint16_t port() const;     // 0 of Unix sockets
   std::string path() const;       // of Unix sockets
+  // The bytes that of_ip() takes; those of an IPv4 address where it is written as an IPv6 one (::ffff:192.0.2.7). Empty
+  // for Unix sockets.
+  std::string ip_bytes() const;
+  std::string host() const;       // "192.0.2.7", "::1", "/run/petrel.sock"
+  std::string peer_text() const;  // for logs: the port only if it is known, "unix /run/app.sock"
   std::string to_string() const;  // "192.0.2.7:1883", "[::1]:1883", "/run/petrel.sock"
 };
 

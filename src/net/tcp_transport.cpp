@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "net/listener.h"
 #include "net/transport.h"
 
 namespace petrel::net {
@@ -18,6 +19,8 @@ IoResult failed() {
 }  // namespace
 
 std::string Transport::failure(const IoResult& result) const { return std::strerror(result.error); }
+
+std::string Transport::peer_name() const { return net::peer_name(fd()); }
 
 TcpTransport::~TcpTransport() { close(fd_); }
 

@@ -16,7 +16,7 @@
 
 namespace petrel::net {
 
-class TlsTransport final : public Transport {
+class TlsTransport : public Transport {
  public:
   // Takes the descriptor. The place among the handshakes is given back when the handshake is over.
   TlsTransport(int fd, std::shared_ptr<const TlsContext> context, PlaceLimit::Place place = {});

@@ -15,6 +15,7 @@
 #include <span>
 #include <string>
 
+#include "net/address.h"
 #include "net/peer_identity.h"
 
 namespace petrel::net {
@@ -49,12 +50,17 @@ class Transport {
   // False until handshakes are over: nothing can be written before.
   virtual bool established() const { return true; }
   virtual PeerIdentity identity() const { return {}; }
+  // Where the peer is, and the same for people: as the system knows it, or as a proxy that is believed has told.
+  virtual Address peer_address() const { return Address::of_peer(fd()); }
+  virtual std::string peer_name() const;
+  // A proxy that is believed says where the client is. Only kept by who was made for it (told_transport.h).
+  virtual void tell_peer(const Address&) {}
   // Why a call returned kError, in words.
   virtual std::string failure(const IoResult& result) const;
 };
 
 // Plain TCP, or any stream socket.
-class TcpTransport final : public Transport {
+class TcpTransport : public Transport {
  public:
   explicit TcpTransport(int fd) : fd_(fd) {}  // takes the descriptor
   ~TcpTransport() override;

@@ -52,6 +52,12 @@ class Request {
   std::optional<Refusal> read(std::string_view head);
   std::optional<Refusal> judge(const WebSocketSettings& settings);
   std::string_view key() const { return key_; }
+  std::vector<std::string_view> values(std::string_view name) const {
+    std::vector<std::string_view> values;
+    for (const Header& header : headers_)
+      if (same_word(header.name, name)) values.push_back(header.value);
+    return values;
+  }
   std::string_view subprotocol() const { return subprotocol_; }
 
  private:
@@ -228,8 +234,10 @@ WebSocketHandshake::Outcome WebSocketHandshake::take(BytesView received, const W
     }
     Request request;
     if (const auto refusal = request.read(within.substr(0, line_start_))) return refused(*refusal);
-    if (const auto refusal = request.judge(settings)) return refused(*refusal);
-    Outcome outcome;
+    const auto refusal = request.judge(settings);
+    Outcome outcome = refusal ? refused(*refusal) : Outcome{};
+    if (!settings.trusted.empty()) outcome.forwarded = request.values(name_of(settings.forwarded_header));
+    if (refusal) return outcome;
     outcome.kind = Kind::kAccepted;
     outcome.consumed = scanned_ + 1;
     outcome.status = 101;

@@ -11,6 +11,8 @@
 #include <vector>
 
 #include "base/bytes.h"
+#include "net/address_ranges.h"
+#include "net/forwarded.h"
 
 namespace petrel::net {
 
@@ -20,6 +22,9 @@ struct WebSocketSettings {
   // held back by this.
   std::vector<std::string> origins;
   std::uint64_t max_frame_bytes = 268'435'460;  // the largest MQTT packet in one frame
+  // Proxies whose header is believed; none: no such header is looked at.
+  AddressRanges trusted;
+  ForwardedHeader forwarded_header = ForwardedHeader::kXForwardedFor;
 
   static constexpr std::size_t kMaxRequestBytes = 8192;
   static constexpr std::size_t kMaxHeaders = 64;
@@ -35,6 +40,7 @@ class WebSocketHandshake {
     std::string answer;        // to be sent
     std::string subprotocol;   // when accepted
     std::string_view why;      // when refused
+    std::vector<std::string_view> forwarded;  // values of the forwarded header; views into what was received
   };
   // Looks at all that has come so far, which may only have grown since the last call.
   Outcome take(BytesView received, const WebSocketSettings& settings);

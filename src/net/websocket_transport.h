@@ -31,6 +31,8 @@ class WebSocketTransport final : public Transport {
   bool has_buffered() const override;
   bool established() const override { return open_; }
   PeerIdentity identity() const override;
+  Address peer_address() const override { return below_->peer_address(); }
+  std::string peer_name() const override { return below_->peer_name(); }
   std::string failure(const IoResult& result) const override;
 
  private:

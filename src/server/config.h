@@ -23,6 +23,11 @@ struct ListenerConfig {
   std::int64_t max_connections = 0;
   std::vector<std::string> versions{};  // empty: all
   std::int64_t max_qos = 2;
+  std::string mount_point{};
+  // Proxies
+  std::optional<bool> proxy_protocol{};  // unset: no
+  std::vector<std::string> trusted{};
+  std::string forwarded_header = "x-forwarded-for";
   // TLS
   std::vector<std::string> certificates{}, keys{}, ocsp_files{};  // the first belong together, and so on
   std::string client_certificates = "none";
@@ -33,6 +38,7 @@ struct ListenerConfig {
   std::vector<std::string> alpn{};
   std::optional<bool> tickets{};  // unset: yes
   std::int64_t max_handshakes = 1000;
+  std::optional<bool> watch{};  // unset: yes
   // WebSocket
   std::string path = "/mqtt";
   std::vector<std::string> origins{};

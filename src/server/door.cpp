@@ -1,5 +1,6 @@
 #include "server/door.h"
 
+#include "net/told_transport.h"
 #include "net/tls_transport.h"
 #include "net/websocket_transport.h"
 #include "server/listener_settings.h"
@@ -18,6 +19,9 @@ Door::Door(const ListenerConfig& listener, const net::Endpoint& endpoint, broker
       policy_(listener_policy(listener, endpoint, sys_access)),
       websocket_(websocket_settings(listener)),
       identity_from_(server::identity_from(listener)),
+      speaks_proxy_(speaks_proxy(listener)),
+      believes_names_(!endpoint.is_tls() && listener.client_certificates != "none"),
+      files_(endpoint.is_tls() && listener.watch.value_or(true) ? listener_files(listener) : std::vector<std::string>()),
       places_(static_cast<std::uint32_t>(listener.max_connections)),
       handshakes_(static_cast<std::uint32_t>(listener.max_handshakes)) {}
 
@@ -34,9 +38,9 @@ Result<std::unique_ptr<Door>, std::string> Door::create(const ListenerConfig& li
   return door;
 }
 
-Door::Entered Door::enter(int fd, TimeMs now) {
+Door::Entered Door::enter(int fd, TimeMs now, const net::ProxyHeader* header) {
   const auto refused = [this](std::string_view why) {
-    refused_.fetch_add(1, std::memory_order_relaxed);
+    count_refused();
     return Entered{nullptr, {}, why};
   };
   Entered entered{nullptr, places_.enter(), {}};
@@ -47,18 +51,29 @@ Door::Entered Door::enter(int fd, TimeMs now) {
     if (!handshake) return refused("max_handshakes of the listener is reached");
     if (ticket_keys_ != nullptr && now >= ticket_keys_->next_rotation()) ticket_keys_->advance(now);
   }
-  entered.transport = make_transport(fd, std::move(handshake));
+  entered.transport = make_transport(fd, std::move(handshake), header);
   accepted_.fetch_add(1, std::memory_order_relaxed);
   return entered;
 }
 
-std::unique_ptr<net::Transport> Door::make_transport(int fd, net::PlaceLimit::Place handshake) const {
-  std::unique_ptr<net::Transport> transport;
-  if (tls_ == nullptr) {
-    transport = std::make_unique<net::TcpTransport>(fd);
-  } else {
-    transport = std::make_unique<net::TlsTransport>(fd, tls_->get(), std::move(handshake));
+// What a proxy may tell is only kept of connections that may come from one.
+template <class Base, class... Arguments>
+std::unique_ptr<net::Transport> Door::make_lowest(const net::ProxyHeader* header, Arguments&&... arguments) const {
+  if (header == nullptr && websocket_.trusted.empty())
+    return std::make_unique<Base>(std::forward<Arguments>(arguments)...);
+  return std::make_unique<net::ToldTransport<Base>>(header, std::forward<Arguments>(arguments)...);
+}
+
+std::unique_ptr<net::Transport> Door::make_transport(int fd, net::PlaceLimit::Place handshake,
+                                                     const net::ProxyHeader* header) const {
+  net::ProxyHeader told;
+  if (header != nullptr) {
+    told = *header;
+    if (!believes_names_) told.common_name.clear();
+    header = &told;
   }
+  auto transport = tls_ == nullptr ? make_lowest<net::TcpTransport>(header, fd)
+                                   : make_lowest<net::TlsTransport>(header, fd, tls_->get(), std::move(handshake));
   if (!endpoint_.is_websocket()) return transport;
   return std::make_unique<net::WebSocketTransport>(std::move(transport), websocket_);
 }

@@ -9,11 +9,13 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/time.h"
 #include "broker/connection.h"
 #include "net/address.h"
 #include "net/place_limit.h"
+#include "net/proxy_header.h"
 #include "net/tls_context.h"
 #include "net/transport.h"
 #include "net/websocket_handshake.h"
@@ -33,6 +35,8 @@ class Door {
   const net::WebSocketSettings& websocket() const { return websocket_; }
   net::IdentityFrom identity_from() const { return identity_from_; }
   // Whether transports have bytes of their own to read and write.
+  // Whose connections begin with a PROXY header; null: nobody's.
+  const net::AddressRanges* proxies() const { return speaks_proxy_ ? &websocket_.trusted : nullptr; }
   bool is_layered() const { return endpoint_.scheme != net::Scheme::kTcp && !endpoint_.address.is_unix(); }
 
   struct Entered {
@@ -40,11 +44,16 @@ class Door {
     net::PlaceLimit::Place place;  // among this listener's connections
     std::string_view refusal;      // without a transport: why
   };
-  // Takes the descriptor, unless it is refused.
-  Entered enter(int fd, TimeMs now);
+  // Takes the descriptor, unless it is refused. `header`: what a PROXY header has told; null: there was none.
+  Entered enter(int fd, TimeMs now, const net::ProxyHeader* header = nullptr);
+  // A connection ended before it could enter.
+  void count_refused() { refused_.fetch_add(1, std::memory_order_relaxed); }
 
   // Reads the files of TLS again; after an error nothing has changed.
   Result<void, std::string> reload();
+
+  // What to watch for changes; nothing where that is not wanted.
+  const std::vector<std::string>& files() const { return files_; }
 
   std::uint64_t accepted() const { return accepted_.load(std::memory_order_relaxed); }
   std::uint64_t refused() const { return refused_.load(std::memory_order_relaxed); }
@@ -55,12 +64,18 @@ class Door {
 
  private:
   Door(const ListenerConfig& listener, const net::Endpoint& endpoint, broker::SysAccess sys_access);
-  std::unique_ptr<net::Transport> make_transport(int fd, net::PlaceLimit::Place handshake) const;
+  std::unique_ptr<net::Transport> make_transport(int fd, net::PlaceLimit::Place handshake,
+                                                 const net::ProxyHeader* header) const;
+  template <class Base, class... Arguments>
+  std::unique_ptr<net::Transport> make_lowest(const net::ProxyHeader* header, Arguments&&... arguments) const;
 
   const net::Endpoint endpoint_;
   const broker::ListenerPolicy policy_;
   const net::WebSocketSettings websocket_;
   const net::IdentityFrom identity_from_;
+  const bool speaks_proxy_;
+  const bool believes_names_;  // that a proxy tells
+  const std::vector<std::string> files_;
   std::shared_ptr<net::TicketKeys> ticket_keys_;
   net::TlsSettings tls_settings_;
   std::unique_ptr<net::TlsContextHolder> tls_;

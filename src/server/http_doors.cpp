@@ -19,13 +19,16 @@ HttpDoors::HttpDoors(const std::vector<std::unique_ptr<Door>>& all_doors,
 
 void HttpDoors::listen(int fd, Door& door, http::Site site) {
   doors_.push_back(&door);
+  site.proxies = door.proxies();
+  site.trusted = door.websocket().trusted;
+  site.forwarded_header = door.websocket().forwarded_header;
   server_.listen(fd, std::move(site));
 }
 
-http::Host::Entered HttpDoors::enter(std::size_t site, int fd) {
+http::Host::Entered HttpDoors::enter(std::size_t site, int fd, const net::ProxyHeader* header) {
   const TimeMs now = clock_.now();
   limited_.advance(now);
-  Door::Entered entered = doors_[site]->enter(fd, now);
+  Door::Entered entered = doors_[site]->enter(fd, now, header);
   if (entered.transport == nullptr) {
     limited_.info("connection refused",
                   {{"address", net::peer_name(fd)}, {"listener", doors_[site]->name()}, {"reason", entered.refusal}});

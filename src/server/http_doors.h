@@ -31,7 +31,8 @@ class HttpDoors final : private http::Host {
   void stop() { server_.stop(); }
 
  private:
-  Entered enter(std::size_t site, int fd) override;
+  Entered enter(std::size_t site, int fd, const net::ProxyHeader* header) override;
+  void count_refused(std::size_t site) override { doors_[site]->count_refused(); }
   void upgrade(std::size_t site, Entered connection, std::string received) override;
   std::string metrics() override;
   bool is_ready() override { return ready_.load(std::memory_order_relaxed); }

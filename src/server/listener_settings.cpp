@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "broker/mount_point.h"
 #include "server/config_table.h"
 
 namespace petrel::server {
@@ -21,6 +22,11 @@ net::ClientCertificates client_certificates(const ListenerConfig& listener) {
 
 net::TlsVersion tls_version(std::string_view text) {
   return text == "1.2" ? net::TlsVersion::k12 : net::TlsVersion::k13;
+}
+
+// A proxy that ends TLS tells about certificates in its header.
+bool is_told_by_proxy(const ListenerKey& key, const ListenerConfig& listener) {
+  return speaks_proxy(listener) && (key.name == "client_certificates" || key.name == "identity");
 }
 
 bool belongs(const ListenerKey& key, const net::Endpoint& endpoint) {
@@ -47,6 +53,19 @@ bool identifies(const ListenerConfig& listener) {
   return listener.client_certificates != "none" || !listener.psk_file.empty();
 }
 
+template <class Mistake>
+void proxy_mistakes(const ListenerConfig& listener, const net::Endpoint& endpoint, const Mistake& mistake) {
+  const bool is_web = endpoint.is_websocket() || endpoint.is_http();
+  if (const auto ranges = net::AddressRanges::parse(listener.trusted); !ranges.has_value())
+    mistake(ranges.error().what);
+  if (speaks_proxy(listener) && listener.trusted.empty())
+    mistake("proxy_protocol needs trusted; write the proxies' addresses, for example trusted = [\"10.0.0.0/8\"]");
+  if (!listener.trusted.empty() && !speaks_proxy(listener) && !is_web)
+    mistake("trusted has no meaning there without proxy_protocol = true");
+  if (speaks_proxy(listener) && !endpoint.is_tls() && listener.identity != "cn")
+    mistake("a proxy tells the common name alone; write identity = \"cn\"");
+}
+
 }  // namespace
 
 net::TlsSettings tls_settings(const ListenerConfig& listener, const net::Endpoint& endpoint) {
@@ -71,8 +90,28 @@ net::TlsSettings tls_settings(const ListenerConfig& listener, const net::Endpoin
   return settings;
 }
 
+bool speaks_proxy(const ListenerConfig& listener) { return listener.proxy_protocol.value_or(false); }
+
+net::AddressRanges trusted_ranges(const ListenerConfig& listener) {
+  auto ranges = net::AddressRanges::parse(listener.trusted);
+  return ranges.has_value() ? std::move(*ranges) : net::AddressRanges();
+}
+
+std::vector<std::string> listener_files(const ListenerConfig& listener) {
+  std::vector<std::string> files;
+  for (const auto* of_kind : {&listener.certificates, &listener.keys, &listener.ocsp_files})
+    files.insert(files.end(), of_kind->begin(), of_kind->end());
+  files.insert(files.end(), {listener.ca_file, listener.ca_folder, listener.crl_file, listener.psk_file});
+  std::erase(files, "");
+  return files;
+}
+
 net::WebSocketSettings websocket_settings(const ListenerConfig& listener) {
   net::WebSocketSettings settings;
+  settings.trusted = trusted_ranges(listener);
+  settings.forwarded_header = listener.forwarded_header == net::name_of(net::ForwardedHeader::kForwarded)
+                                  ? net::ForwardedHeader::kForwarded
+                                  : net::ForwardedHeader::kXForwardedFor;
   settings.path = listener.path;
   settings.origins = listener.origins;
   return settings;
@@ -87,7 +126,9 @@ broker::ListenerPolicy listener_policy(const ListenerConfig& listener, const net
                                        broker::SysAccess sys_access) {
   broker::ListenerPolicy policy;
   const bool is_loopback = endpoint.address.is_loopback();
-  policy.allow_anonymous = listener.allow_anonymous.value_or(is_loopback);
+  // A proxy cannot be made to refuse who has no certificate: CONNACK does.
+  const bool needs_told_name = !endpoint.is_tls() && listener.client_certificates == "required";
+  policy.allow_anonymous = listener.allow_anonymous.value_or(is_loopback) && !needs_told_name;
   policy.may_read_sys =
       sys_access == broker::SysAccess::kAll || (sys_access == broker::SysAccess::kLoopback && is_loopback);
   const auto speaks = [&](std::string_view version) {
@@ -98,6 +139,7 @@ broker::ListenerPolicy listener_policy(const ListenerConfig& listener, const net
   policy.allow_v311 = speaks("3.1.1");
   policy.allow_v5 = speaks("5.0");
   policy.maximum_qos = static_cast<wire::Qos>(listener.max_qos);
+  policy.mount_point = listener.mount_point;
   policy.name = endpoint.to_string();
   return policy;
 }
@@ -119,13 +161,17 @@ std::vector<std::string> listener_mistakes(const ListenerConfig& listener, const
     mistakes.push_back(fmt::format("listener {}: {}", listener.address, what));
   };
   for (const ListenerKey& key : listener_keys())
-    if (!belongs(key, endpoint) && !key.is_default(listener))
+    if (!belongs(key, endpoint) && !is_told_by_proxy(key, listener) && !key.is_default(listener))
       mistake(fmt::format("{} has no meaning there; it is for {}", key.name, schemes_of(key.doors)));
   if (!endpoint.address.is_loopback() && !listener.allow_anonymous && !identifies(listener))
     mistakes.push_back(
         fmt::format("listener {} can be reached from other machines and there is no authentication; if everybody who "
                     "reaches it may connect, write allow_anonymous = true under its [[listener]]",
                     listener.address));
+  proxy_mistakes(listener, endpoint, mistake);
+  if (!listener.mount_point.empty() && !broker::is_valid_mount_point(listener.mount_point))
+    mistake("mount_point is not the beginning of topic names; write whole levels without + and #, not beginning with $, "
+            "such as \"tenant-a/\"");
   if (!listener.path.empty() && !listener.path.starts_with('/'))
     mistake("path does not begin with a slash; write path = \"/mqtt\"");
   if (!listener.static_folder.empty() && !std::filesystem::is_directory(listener.static_folder))

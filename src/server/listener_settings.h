@@ -9,6 +9,7 @@
 #include "broker/settings.h"
 #include "http/server.h"
 #include "net/address.h"
+#include "net/address_ranges.h"
 #include "net/peer_identity.h"
 #include "net/tls_context.h"
 #include "net/websocket_handshake.h"
@@ -19,6 +20,11 @@ namespace petrel::server {
 net::TlsSettings tls_settings(const ListenerConfig& listener, const net::Endpoint& endpoint);
 net::WebSocketSettings websocket_settings(const ListenerConfig& listener);
 net::IdentityFrom identity_from(const ListenerConfig& listener);
+bool speaks_proxy(const ListenerConfig& listener);
+// Precondition: listener_mistakes() has found nothing wrong.
+net::AddressRanges trusted_ranges(const ListenerConfig& listener);
+// The files that a TLS listener is made of, and folders of such.
+std::vector<std::string> listener_files(const ListenerConfig& listener);
 // `endpoint` as it is bound: its name is for logs.
 broker::ListenerPolicy listener_policy(const ListenerConfig& listener, const net::Endpoint& endpoint,
                                        broker::SysAccess sys_access);

@@ -17,6 +17,7 @@ constexpr std::array<std::string_view, 3> kVersions{"3.1", "3.1.1", "5.0"};
 constexpr std::array<std::string_view, 3> kClientCertificates{"none", "optional", "required"};
 constexpr std::array<std::string_view, 3> kIdentities{"cn", "san", "subject"};
 constexpr std::array<std::string_view, 2> kTlsVersions{"1.2", "1.3"};
+constexpr std::array<std::string_view, 2> kForwardedHeaders{"x-forwarded-for", "forwarded"};
 constexpr std::int64_t kMaxCount = 1'000'000'000;
 
 constexpr ListenerKey text(std::string_view name, Doors doors, std::string ListenerConfig::*member,
@@ -65,6 +66,19 @@ constexpr ListenerKey kKeys[] = {
     integer("max_qos", Doors::kAll, &ListenerConfig::max_qos, 0, 2,
             "Highest QoS. Subscriptions are granted no more, MQTT 5 clients are told in CONNACK, and who publishes "
             "above it is disconnected."),
+    text("mount_point", Doors::kAll, &ListenerConfig::mount_point,
+         "What stands in front of every topic of these clients, for example tenant-a/; they do not see it and reach "
+         "nothing else. Their client identifiers and sessions are apart from those of other mount points. Empty: none."),
+    flag("proxy_protocol", Doors::kAll, &ListenerConfig::proxy_protocol,
+         "Whether connections come from proxies, each with a header of the PROXY protocol (version 1 or 2) that tells "
+         "whose it is. Others are closed. Unset: no."),
+    texts("trusted", Doors::kAll, &ListenerConfig::trusted,
+          "The proxies that are believed: ranges of addresses such as 10.0.0.0/8 or 2001:db8::/32, or unix. With "
+          "proxy_protocol nobody else may connect; over WebSocket and HTTP their forwarded_header tells the client's "
+          "address."),
+    text("forwarded_header", Doors::kWeb, &ListenerConfig::forwarded_header,
+         "The header by which the proxies in trusted tell the client's address. They must set or append to it.",
+         kForwardedHeaders),
     texts("certificate", Doors::kTls, &ListenerConfig::certificates,
           "PEM files: a certificate, then those that lead to its CA. With several, the name a client asks for (SNI) "
           "chooses; the first is for all others."),
@@ -72,7 +86,9 @@ constexpr ListenerKey kKeys[] = {
     texts("ocsp", Doors::kTls, &ListenerConfig::ocsp_files,
           "DER files: for each certificate its CA's word that it is not revoked, to be stapled."),
     text("client_certificates", Doors::kTls, &ListenerConfig::client_certificates,
-         "Whether clients show a certificate.", kClientCertificates),
+         "Whether clients show a certificate. With proxy_protocol on a listener without TLS: whether the common name "
+         "of the certificate that the proxy has verified is believed, or needed.",
+         kClientCertificates),
     text("ca_file", Doors::kTls, &ListenerConfig::ca_file, "PEM file: the CAs that sign clients' certificates."),
     text("ca_folder", Doors::kTls, &ListenerConfig::ca_folder,
          "Folder: the same from all *.pem, *.crt and *.cer in it."),
@@ -98,6 +114,8 @@ constexpr ListenerKey kKeys[] = {
          "Whether clients get session tickets, with which a reconnect costs no signature. Unset: yes."),
     integer("max_handshakes", Doors::kTls, &ListenerConfig::max_handshakes, 0, kMaxCount,
             "TLS handshakes under way at once; further connections are closed at once. 0: unlimited."),
+    flag("watch", Doors::kTls, &ListenerConfig::watch,
+         "Whether files are read again when they change, as at SIGHUP. Unset: yes."),
     text("path", Doors::kWeb, &ListenerConfig::path, "Where MQTT over WebSocket is. Empty: at every path."),
     texts("origins", Doors::kWeb, &ListenerConfig::origins,
           "The pages whose scripts may connect, for example https://example.com. Empty: all. Programs other than "

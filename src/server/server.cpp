@@ -66,6 +66,7 @@ Result<void, std::string> Server::start() {
   }
   for (auto& shard : shards_) threads_.emplace_back([&shard] { shard->run(); });
   http_->start();
+  watch_files();
   return {};
 }
 
@@ -129,15 +130,26 @@ void Server::remove_socket_files() {
 }
 
 void Server::reload() {
-  for (const auto& door : doors_) {
-    if (!door->endpoint().is_tls()) continue;
-    if (const auto reloaded = door->reload(); !reloaded.has_value()) {
-      log_.error("listener not reloaded", {{"listener", door->name()}, {"reason", reloaded.error()}});
-      continue;
-    }
-    log_.info("listener reloaded", {{"listener", door->name()}});
-    tell_warnings(*door);
+  for (const auto& door : doors_)
+    if (door->endpoint().is_tls()) reload(*door, "asked for");
+}
+
+void Server::reload(Door& door, std::string_view cause) {
+  const std::lock_guard lock(reload_mutex_);
+  if (const auto reloaded = door.reload(); !reloaded.has_value()) {
+    log_.error("listener not reloaded", {{"listener", door.name()}, {"cause", cause}, {"reason", reloaded.error()}});
+    return;
   }
+  log_.info("listener reloaded", {{"listener", door.name()}, {"cause", cause}});
+  tell_warnings(door);
+}
+
+void Server::watch_files() {
+  for (const auto& door : doors_)
+    if (!door->files().empty()) watcher_.watch(door->files(), [this, &door] { reload(*door, "files have changed"); });
+  if (watcher_.empty()) return;
+  if (const auto started = watcher_.start(); !started.has_value())
+    log_.warning("files are not watched", {{"reason", started.error()}, {"instead", "SIGHUP reads them again"}});
 }
 
 void Server::shut_down() {
@@ -146,6 +158,7 @@ void Server::shut_down() {
 }
 
 void Server::wait() {
+  watcher_.stop();
   // The last to be told: until then /readyz says what is going on.
   for (std::thread& thread : threads_)
     if (thread.joinable()) thread.join();

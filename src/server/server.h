@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <thread>
 #include <vector>
@@ -12,6 +13,7 @@
 #include "broker/shared_state.h"
 #include "server/config.h"
 #include "server/door.h"
+#include "server/file_watcher.h"
 #include "server/http_doors.h"
 #include "server/shard_thread.h"
 #include "server/store_choice.h"
@@ -41,7 +43,8 @@ class Server {
   const broker::Settings& settings() const { return config_.settings; }
 
   // Reads certificates, keys, CAs, CRLs and pre-shared keys again. Connections go on with what they began with; a file
-  // that is wrong changes nothing at its listener. The log tells. From one thread.
+  // that is wrong changes nothing at its listener. The log tells. The same happens, listener by listener, when files
+  // change. Any thread.
   void reload();
 
   // Asks all shards to end; wait() returns when they have.
@@ -53,6 +56,8 @@ class Server {
   Result<void, std::string> open_listener(const ListenerConfig& listener);
   void remove_socket_files();
   void tell_warnings(const Door& door);
+  void reload(Door& door, std::string_view cause);
+  void watch_files();
 
   Config config_;
   Log& log_;
@@ -62,6 +67,8 @@ class Server {
   std::vector<std::unique_ptr<Door>> doors_;
   std::vector<std::unique_ptr<ShardThread>> shards_;
   std::unique_ptr<HttpDoors> http_;
+  std::mutex reload_mutex_;  // one reload at a time
+  FileWatcher watcher_;
   std::vector<std::thread> threads_;
   std::vector<std::string> addresses_;
   bool by_default_ = false;  // nobody has said where to listen

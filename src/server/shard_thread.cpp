@@ -40,7 +40,7 @@ Socket& socket_of(Connection& connection) { return static_cast<Socket&>(connecti
 
 }  // namespace
 
-std::string Socket::peer_name() const { return net::peer_name(transport->fd()); }
+std::string Socket::peer_name() const { return transport->peer_name(); }
 
 void Socket::on_events(std::uint32_t events) {
   if (gone) return;
@@ -80,8 +80,21 @@ Result<void, storage::StoreError> ShardThread::recover(storage::Store& store) {
 }
 
 void ShardThread::listen(int fd, Door& door) {
+  std::function<void(int)> take = [this, &door](int accepted_fd) { accepted(accepted_fd, door); };
+  if (door.proxies() != nullptr) {
+    net::ProxyGate* const gate = &*gates_.emplace_back(std::make_unique<net::ProxyGate>(
+        loop_, *door.proxies(), shared_.settings.connect_timeout_ms,
+        [this, &door](int passed_fd, const net::ProxyHeader& header, TimeMs since) {
+          accepted(passed_fd, door, &header, now_ - since);
+        },
+        [this, &door](int refused_fd, std::string_view why) {
+          door.count_refused();
+          refuse(refused_fd, door, why);
+        }));
+    take = [this, gate](int accepted_fd) { gate->take(accepted_fd, now_); };
+  }
   listeners_.push_back(std::make_unique<net::Listener>(
-      loop_, fd, [this, &door](int accepted_fd) { accepted(accepted_fd, door); },
+      loop_, fd, std::move(take),
       [this, &door](int error) {
         const bool files = error == EMFILE || error == ENFILE;
         limited_.error("new connections are refused",
@@ -113,6 +126,7 @@ void ShardThread::begin_turn(TimeMs now) {
   if (trims_ && now >= trimmer_.next_look()) trimmer_.look(now, packets_of_all());
   shard_.begin_turn(now);
   for (auto& listener : listeners_) listener->resume_if_due(now);
+  for (auto& gate : gates_) gate->advance(now);
   if (inbox_full_.load(std::memory_order_acquire)) take_inbox();
   end_lingering();
   resume_after_congestion();
@@ -146,6 +160,7 @@ TimeMs ShardThread::next_deadline() {
   if (trims_) due = std::min(due, trimmer_.next_look());
   if (!lingering_.empty()) due = std::min(due, lingering_.front().deadline);
   for (const auto& listener : listeners_) due = std::min(due, listener->resumes_at());
+  for (const auto& gate : gates_) due = std::min(due, gate->next_deadline());
   return congested_.empty() ? due : std::min(due, now_ + 1);
 }
 
@@ -230,20 +245,23 @@ void ShardThread::resume_after_congestion() {
 
 // --- sockets
 
-void ShardThread::accepted(int fd, Door& door) {
-  Door::Entered entered = door.enter(fd, now_);
+void ShardThread::refuse(int fd, const Door& door, std::string_view why) {
+  limited_.info("connection refused", {{"address", net::peer_name(fd)}, {"listener", door.name()}, {"reason", why}});
+}
+
+void ShardThread::accepted(int fd, Door& door, const net::ProxyHeader* header, TimeMs waited_ms) {
+  Door::Entered entered = door.enter(fd, now_, header);
   if (entered.transport == nullptr) {
-    limited_.info("connection refused",
-                  {{"address", net::peer_name(fd)}, {"listener", door.name()}, {"reason", entered.refusal}});
+    refuse(fd, door, entered.refusal);
     ::close(fd);
     return;
   }
   auto socket = std::make_unique<Socket>(std::move(entered.transport), door, std::move(entered.place));
   if (shutting_down_) return;
-  adopt(std::move(socket));
+  adopt(std::move(socket), waited_ms);
 }
 
-bool ShardThread::adopt(std::unique_ptr<Socket> socket) {
+bool ShardThread::adopt(std::unique_ptr<Socket> socket, TimeMs waited_ms) {
   Socket& added = *socket;
   if (const int error = loop_.add(added.transport->fd(), added, EPOLLIN); error != 0) {
     limited_.error("connection refused", {{"address", added.peer_name()}, {"reason", std::strerror(error)}});
@@ -253,7 +271,7 @@ bool ShardThread::adopt(std::unique_ptr<Socket> socket) {
   added.index = static_cast<std::uint32_t>(sockets_.size());
   sockets_.push_back(std::move(socket));
   added.interest = EPOLLIN;
-  shard_.connected(added);
+  shard_.connected(added, waited_ms);
   return true;
 }
 
@@ -605,6 +623,7 @@ void ShardThread::progress_shutdown() {
   if (shutdown_deadline_ == kNever) {
     shutdown_deadline_ = now_ + shutdown_grace_ms_.load(std::memory_order_acquire);
     for (auto& listener : listeners_) listener->close();
+    for (auto& gate : gates_) gate->close();
     shard_.publish_last_wills();
     shard_.end_turn();
     wills_published_.store(true, std::memory_order_seq_cst);

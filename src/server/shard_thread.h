@@ -20,6 +20,7 @@
 #include "broker/shard.h"
 #include "net/event_loop.h"
 #include "net/listener.h"
+#include "net/proxy_gate.h"
 #include "server/heap_trimmer.h"
 #include "server/socket.h"
 #include "storage/store.h"
@@ -64,8 +65,9 @@ class ShardThread final : private broker::ShardHost, private net::TurnHooks {
   TimeMs next_deadline() override;
   bool has_work() override;
 
-  void accepted(int fd, Door& door);
-  bool adopt(std::unique_ptr<Socket> socket);
+  void accepted(int fd, Door& door, const net::ProxyHeader* header = nullptr, TimeMs waited_ms = 0);
+  void refuse(int fd, const Door& door, std::string_view why);
+  bool adopt(std::unique_ptr<Socket> socket, TimeMs waited_ms = 0);
   std::unique_ptr<Socket> give_up(Socket& socket);
   void on_readable(Socket& socket);
   void read(Socket& socket, std::size_t most_bytes);
@@ -114,6 +116,7 @@ class ShardThread final : private broker::ShardHost, private net::TurnHooks {
   broker::Shard shard_;
   std::vector<ShardThread*> peers_;
   std::vector<std::unique_ptr<net::Listener>> listeners_;
+  std::vector<std::unique_ptr<net::ProxyGate>> gates_;
 
   std::vector<std::unique_ptr<Socket>> sockets_;
   std::vector<Socket*> dirty_;
