@@ -130,7 +130,8 @@ std::optional<Shard::Refusal> Shard::refusal_of(const Connection& connection, co
       return Refusal{Reason::kNotAuthorized, "will topic that begins with $ is not for a mount point"};
     if (is_sys_filter(connect.will->topic))
       return Refusal{Reason::kNotAuthorized, "will topic is the broker's own to publish"};
-    if (const auto limit = topic_excess(is_mounted ? below_mount(connection, connect.will->topic) : connect.will->topic))
+    if (const auto limit =
+            topic_excess(is_mounted ? below_mount(connection, connect.will->topic) : connect.will->topic))
       return beyond(Reason::kTopicNameInvalid, *limit);
     if (const auto limit = property_excess(connect.will->properties.user_properties))
       return beyond(Reason::kQuotaExceeded, *limit);

@@ -52,9 +52,8 @@ bool Shard::unsubscribe_some(Session& session, const wire::Unsubscribe& packet, 
     if (!filter_work_left(keep)) return false;
     const std::string_view filter = packet.filters[answer.reasons.size()];
     const bool below = session.connection->is_mounted && topics::is_valid_filter(filter);
-    answer.reasons.push_back(
-        below ? unsubscribe(session, mounted_filter(session.connection->mount_point(), filter))
-              : unsubscribe(session, filter));
+    answer.reasons.push_back(below ? unsubscribe(session, mounted_filter(session.connection->mount_point(), filter))
+                                   : unsubscribe(session, filter));
     filter_done(filter);
   }
   return true;

@@ -1,6 +1,7 @@
-// Mount points: what clients of a listener with one publish and subscribe to lies below it, and is shown to them without
-// it. Topics of the broker itself and other names that begin with `$` are not there. Client identifiers belong to the mount
-// point, too: the same one through another listener is another client, so that nobody comes by another's session.
+// Mount points: what clients of a listener with one publish and subscribe to lies below it, and is shown to them
+// without it. Topics of the broker itself and other names that begin with `$` are not there. Client identifiers belong
+// to the mount point, too: the same one through another listener is another client, so that nobody comes by another's
+// session.
 //
 // Threads: pure, any.
 #pragma once

@@ -82,7 +82,8 @@ bool OutgoingPublish::append_first(Connection& connection, BufferPool& pool, con
 
 bool OutgoingPublish::append(Connection& connection, BufferPool& pool, const How& how) {
   const bool v5 = connection.version == ProtocolVersion::kV5;
-  if (how.dup || connection.is_mounted || (v5 && (how.identifiers != nullptr || connection.outgoing_aliases != nullptr)))
+  if (how.dup || connection.is_mounted ||
+      (v5 && (how.identifiers != nullptr || connection.outgoing_aliases != nullptr)))
     return append_own(connection, pool, how);
   Variant& bytes = variants_[(v5 ? 4U : 0U) | (how.qos != wire::Qos::k0 ? 2U : 0U) | (how.retain ? 1U : 0U)];
   if (bytes.size == 0) return append_first(connection, pool, how, v5, bytes);

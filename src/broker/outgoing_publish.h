@@ -1,7 +1,7 @@
 // One message being sent to many: encoded at most once per variant (protocol family, QoS or not, retain), then copied
 // into each receiver's output and patched with its packet identifier. Receivers with something of their own (a topic
-// alias, subscription identifiers, DUP, a mount point) get an encoding of their own. Payloads of kReferenceBytes and more are not
-// copied but referenced: measured, copying wins up to 1 KiB and references from 2 KiB on.
+// alias, subscription identifiers, DUP, a mount point) get an encoding of their own. Payloads of kReferenceBytes and
+// more are not copied but referenced: measured, copying wins up to 1 KiB and references from 2 KiB on.
 //
 // Threads: one shard's, on the stack. The parts outlive it.
 #pragma once

@@ -31,8 +31,8 @@ struct Address {
   bool is_unix() const { return storage.ss_family == AF_UNIX; }
   // Of this machine alone: a loopback address, or a Unix socket.
   bool is_loopback() const;
-  std::uint16_t port() const;     // 0 of Unix sockets
-  std::string path() const;       // of Unix sockets
+  std::uint16_t port() const;  // 0 of Unix sockets
+  std::string path() const;    // of Unix sockets
   // The bytes that of_ip() takes; those of an IPv4 address where it is written as an IPv6 one (::ffff:192.0.2.7). Empty
   // for Unix sockets.
   std::string ip_bytes() const;

@@ -1,5 +1,5 @@
-// Ranges of addresses, such as those of proxies that are believed: "10.0.0.0/8", "2001:db8::/32", one address, or "unix"
-// for the peers of Unix sockets. Threads: any, once made.
+// Ranges of addresses, such as those of proxies that are believed: "10.0.0.0/8", "2001:db8::/32", one address, or
+// "unix" for the peers of Unix sockets. Threads: any, once made.
 #pragma once
 
 #include <cstdint>

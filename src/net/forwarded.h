@@ -1,5 +1,5 @@
-// Who is behind the proxies that an HTTP request came through: X-Forwarded-For, or the Forwarded header of RFC 7239. Each
-// proxy appends the address that it was reached from, so the list is read from its end: what a believed proxy has
+// Who is behind the proxies that an HTTP request came through: X-Forwarded-For, or the Forwarded header of RFC 7239.
+// Each proxy appends the address that it was reached from, so the list is read from its end: what a believed proxy has
 // appended is believed, and the first address that is not a believed proxy's is the client's. What stands before it may
 // be made up.
 //

@@ -209,7 +209,8 @@ ParsedProxyHeader parse_version_2(BytesView bytes) {
   if (size > kMaxProxyHeaderBytes) return refused("the header is larger than 8192 bytes");
   const Family family = family_of(family_byte);
   if (!is_local && !family.known) return refused("an address family or transport that is not known");
-  if (!is_local && size < kFixedBytes + family.address_bytes) return refused("the header is too short for its addresses");
+  if (!is_local && size < kFixedBytes + family.address_bytes)
+    return refused("the header is too short for its addresses");
   if (bytes.size() < size) return need_more(bytes);
 
   ParsedProxyHeader result;

@@ -1,5 +1,5 @@
-// The header that a proxy sends before anything else, to tell whose connection it is: the PROXY protocol, versions 1 and
-// 2, as HAProxy's proxy-protocol.txt has it ("the specification" below; its names are used here).
+// The header that a proxy sends before anything else, to tell whose connection it is: the PROXY protocol, versions 1
+// and 2, as HAProxy's proxy-protocol.txt has it ("the specification" below; its names are used here).
 //
 // Threads: pure, any.
 #pragma once
@@ -18,8 +18,8 @@ struct ProxyHeader {
   int version = 2;
   // The proxy's own connection (LOCAL), such as a check whether we live: its address is the peer's own.
   bool is_local = false;
-  // Empty: the proxy does not tell (LOCAL, UNKNOWN, UNSPEC), and the peer's own address holds. A Unix socket has a path or
-  // none.
+  // Empty: the proxy does not tell (LOCAL, UNKNOWN, UNSPEC), and the peer's own address holds. A Unix socket has a path
+  // or none.
   Address source;
   // PP2_TYPE_SSL: what the proxy knows of the client's TLS.
   std::string common_name;  // of a certificate that it has verified; empty: none

@@ -28,9 +28,7 @@ Address ToldPeer::address() const {
   return Address::of_unix(aside_ == nullptr ? std::string_view{} : aside_->path);
 }
 
-std::string ToldPeer::name() const {
-  return address().peer_text();
-}
+std::string ToldPeer::name() const { return address().peer_text(); }
 
 void ToldPeer::set_tls(const ProxyHeader& header) {
   if (header.common_name.empty() && header.tls_version.empty() && header.cipher.empty()) return;

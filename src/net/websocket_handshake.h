@@ -35,11 +35,11 @@ class WebSocketHandshake {
   struct Outcome {
     enum class Kind : std::uint8_t { kNeedMore, kAccepted, kRefused };
     Kind kind = Kind::kNeedMore;
-    std::size_t consumed = 0;  // what follows belongs to the frames
-    int status = 0;            // 101, or that of the refusal
-    std::string answer;        // to be sent
-    std::string subprotocol;   // when accepted
-    std::string_view why;      // when refused
+    std::size_t consumed = 0;                 // what follows belongs to the frames
+    int status = 0;                           // 101, or that of the refusal
+    std::string answer;                       // to be sent
+    std::string subprotocol;                  // when accepted
+    std::string_view why;                     // when refused
     std::vector<std::string_view> forwarded;  // values of the forwarded header; views into what was received
   };
   // Looks at all that has come so far, which may only have grown since the last call.

@@ -124,8 +124,8 @@ IoResult WebSocketTransport::take_opening() {
   using Kind = WebSocketHandshake::Outcome::Kind;
   if (outcome.kind == Kind::kNeedMore) return {0, IoStatus::kWouldBlock, 0};
   if (!outcome.forwarded.empty())
-    below_->tell_peer(forwarded_client(below_->peer_address(), settings_.forwarded_header, outcome.forwarded,
-                                       settings_.trusted));
+    below_->tell_peer(
+        forwarded_client(below_->peer_address(), settings_.forwarded_header, outcome.forwarded, settings_.trusted));
   opening.next = outcome.answer;
   if (outcome.kind == Kind::kRefused) {
     opening.received = {};

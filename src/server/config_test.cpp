@@ -183,6 +183,51 @@ TEST(Config, WhoProvesWhoTheyAreIsNotAnonymous) {
   EXPECT_THAT(check(listener), testing::Not(HasSubstr("allow_anonymous")));
 }
 
+TEST(Config, AProxyIsNamedAndItsClientsAreNotOfThisMachine) {
+  ListenerConfig listener{"tcp://127.0.0.1:1883"};
+  listener.proxy_protocol = true;
+  EXPECT_THAT(check(listener), HasSubstr("proxy_protocol needs trusted"));
+  listener.trusted = {"127.0.0.1"};
+  EXPECT_THAT(check(listener), HasSubstr("write allow_anonymous = true"));
+  listener.client_certificates = "optional";
+  EXPECT_EQ(check(listener), "");
+  listener.identity = "san";
+  EXPECT_THAT(check(listener), HasSubstr("a proxy tells the common name alone"));
+  listener.identity = "cn";
+  listener.trusted = {"127.0.0.1/40"};
+  EXPECT_THAT(check(listener), HasSubstr("\"127.0.0.1/40\" is not a range of addresses"));
+  listener.trusted = {"127.0.0.1"};
+  listener.proxy_protocol = {};
+  listener.client_certificates = "none";
+  EXPECT_THAT(check(listener), HasSubstr("trusted has no meaning there without proxy_protocol"));
+  listener.address = "ws://127.0.0.1:1883";
+  listener.allow_anonymous = true;
+  EXPECT_EQ(check(listener), "");
+}
+
+TEST(Config, AProxysWordForACertificateMayBeNeeded) {
+  ListenerConfig listener{"tcp://127.0.0.1:1883"};
+  listener.proxy_protocol = true;
+  listener.trusted = {"127.0.0.1"};
+  listener.allow_anonymous = true;
+  listener.client_certificates = "optional";
+  const net::Endpoint endpoint = *net::parse_endpoint(listener.address);
+  EXPECT_TRUE(listener_policy(listener, endpoint, broker::SysAccess::kLoopback).allow_anonymous);
+  EXPECT_FALSE(listener_policy(listener, endpoint, broker::SysAccess::kLoopback).may_read_sys);
+  listener.client_certificates = "required";
+  EXPECT_FALSE(listener_policy(listener, endpoint, broker::SysAccess::kLoopback).allow_anonymous);
+}
+
+TEST(Config, AMountPointIsWholeLevels) {
+  ListenerConfig listener{"tcp://127.0.0.1:1883"};
+  for (const char* wrong : {"tenant-a", "+/", "$SYS/"}) {
+    listener.mount_point = wrong;
+    EXPECT_THAT(check(listener), HasSubstr("mount_point is not the beginning of topic names")) << wrong;
+  }
+  listener.mount_point = "tenant-a/";
+  EXPECT_EQ(check(listener), "");
+}
+
 TEST(Config, TheBrokersIdIsOneTopicLevel) {
   for (const char* id : {"", "a/b", "+", "#"}) {
     Config config;

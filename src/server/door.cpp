@@ -1,7 +1,7 @@
 #include "server/door.h"
 
-#include "net/told_transport.h"
 #include "net/tls_transport.h"
+#include "net/told_transport.h"
 #include "net/websocket_transport.h"
 #include "server/listener_settings.h"
 
@@ -21,7 +21,8 @@ Door::Door(const ListenerConfig& listener, const net::Endpoint& endpoint, broker
       identity_from_(server::identity_from(listener)),
       speaks_proxy_(speaks_proxy(listener)),
       believes_names_(!endpoint.is_tls() && listener.client_certificates != "none"),
-      files_(endpoint.is_tls() && listener.watch.value_or(true) ? listener_files(listener) : std::vector<std::string>()),
+      files_(endpoint.is_tls() && listener.watch.value_or(true) ? listener_files(listener)
+                                                                : std::vector<std::string>()),
       places_(static_cast<std::uint32_t>(listener.max_connections)),
       handshakes_(static_cast<std::uint32_t>(listener.max_handshakes)) {}
 

@@ -15,6 +15,8 @@
 #include <filesystem>
 #include <system_error>
 
+#include "base/thread_name.h"
+
 namespace petrel::server {
 
 namespace fs = std::filesystem;
@@ -119,6 +121,7 @@ void FileWatcher::stop() {
 }
 
 void FileWatcher::run() {
+  name_thread("files");
   using Clock = std::chrono::steady_clock;
   // What has changed between reading and watching.
   look();

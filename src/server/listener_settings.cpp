@@ -48,6 +48,11 @@ std::string_view schemes_of(Doors doors) {
   return doors == Doors::kHttp ? "http and https" : "ws, wss, http and https";
 }
 
+// Whether only this machine's programs come in. Behind a proxy there may be anybody.
+bool is_local(const ListenerConfig& listener, const net::Endpoint& endpoint) {
+  return endpoint.address.is_loopback() && listener.trusted.empty();
+}
+
 // Whether there are clients that prove who they are.
 bool identifies(const ListenerConfig& listener) {
   return listener.client_certificates != "none" || !listener.psk_file.empty();
@@ -125,7 +130,7 @@ net::IdentityFrom identity_from(const ListenerConfig& listener) {
 broker::ListenerPolicy listener_policy(const ListenerConfig& listener, const net::Endpoint& endpoint,
                                        broker::SysAccess sys_access) {
   broker::ListenerPolicy policy;
-  const bool is_loopback = endpoint.address.is_loopback();
+  const bool is_loopback = is_local(listener, endpoint);
   // A proxy cannot be made to refuse who has no certificate: CONNACK does.
   const bool needs_told_name = !endpoint.is_tls() && listener.client_certificates == "required";
   policy.allow_anonymous = listener.allow_anonymous.value_or(is_loopback) && !needs_told_name;
@@ -145,7 +150,7 @@ broker::ListenerPolicy listener_policy(const ListenerConfig& listener, const net
 }
 
 http::Site http_site(const ListenerConfig& listener, const net::Endpoint& endpoint) {
-  const bool is_loopback = endpoint.address.is_loopback();
+  const bool is_loopback = is_local(listener, endpoint);
   http::Site site;
   site.name = endpoint.to_string();
   site.websocket_path = listener.path;
@@ -163,15 +168,16 @@ std::vector<std::string> listener_mistakes(const ListenerConfig& listener, const
   for (const ListenerKey& key : listener_keys())
     if (!belongs(key, endpoint) && !is_told_by_proxy(key, listener) && !key.is_default(listener))
       mistake(fmt::format("{} has no meaning there; it is for {}", key.name, schemes_of(key.doors)));
-  if (!endpoint.address.is_loopback() && !listener.allow_anonymous && !identifies(listener))
+  if (!is_local(listener, endpoint) && !listener.allow_anonymous && !identifies(listener))
     mistakes.push_back(
         fmt::format("listener {} can be reached from other machines and there is no authentication; if everybody who "
                     "reaches it may connect, write allow_anonymous = true under its [[listener]]",
                     listener.address));
   proxy_mistakes(listener, endpoint, mistake);
   if (!listener.mount_point.empty() && !broker::is_valid_mount_point(listener.mount_point))
-    mistake("mount_point is not the beginning of topic names; write whole levels without + and #, not beginning with $, "
-            "such as \"tenant-a/\"");
+    mistake(
+        "mount_point is not the beginning of topic names; write whole levels without + and #, not beginning with $, "
+        "such as \"tenant-a/\"");
   if (!listener.path.empty() && !listener.path.starts_with('/'))
     mistake("path does not begin with a slash; write path = \"/mqtt\"");
   if (!listener.static_folder.empty() && !std::filesystem::is_directory(listener.static_folder))

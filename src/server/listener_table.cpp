@@ -66,9 +66,10 @@ constexpr ListenerKey kKeys[] = {
     integer("max_qos", Doors::kAll, &ListenerConfig::max_qos, 0, 2,
             "Highest QoS. Subscriptions are granted no more, MQTT 5 clients are told in CONNACK, and who publishes "
             "above it is disconnected."),
-    text("mount_point", Doors::kAll, &ListenerConfig::mount_point,
-         "What stands in front of every topic of these clients, for example tenant-a/; they do not see it and reach "
-         "nothing else. Their client identifiers and sessions are apart from those of other mount points. Empty: none."),
+    text(
+        "mount_point", Doors::kAll, &ListenerConfig::mount_point,
+        "What stands in front of every topic of these clients, for example tenant-a/; they do not see it and reach "
+        "nothing else. Their client identifiers and sessions are apart from those of other mount points. Empty: none."),
     flag("proxy_protocol", Doors::kAll, &ListenerConfig::proxy_protocol,
          "Whether connections come from proxies, each with a header of the PROXY protocol (version 1 or 2) that tells "
          "whose it is. Others are closed. Unset: no."),

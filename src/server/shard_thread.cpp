@@ -93,15 +93,13 @@ void ShardThread::listen(int fd, Door& door) {
         }));
     take = [this, gate](int accepted_fd) { gate->take(accepted_fd, now_); };
   }
-  listeners_.push_back(std::make_unique<net::Listener>(
-      loop_, fd, std::move(take),
-      [this, &door](int error) {
-        const bool files = error == EMFILE || error == ENFILE;
-        limited_.error("new connections are refused",
-                       {{"listener", door.name()},
-                        {"reason", files ? "out of file descriptors; raise the limit of open files (ulimit -n)"
-                                         : "the system has no memory for another socket"}});
-      }));
+  listeners_.push_back(std::make_unique<net::Listener>(loop_, fd, std::move(take), [this, &door](int error) {
+    const bool files = error == EMFILE || error == ENFILE;
+    limited_.error("new connections are refused",
+                   {{"listener", door.name()},
+                    {"reason", files ? "out of file descriptors; raise the limit of open files (ulimit -n)"
+                                     : "the system has no memory for another socket"}});
+  }));
 }
 
 void ShardThread::run() { loop_.run(*this); }
