@@ -50,7 +50,7 @@ CLI::App* add_serve(CLI::App& app, ServeOptions& options) {
       "  petrel serve --listen tcp://0.0.0.0:1883 --allow-anonymous\n"
       "  petrel serve --listen wss://127.0.0.1:8084 --certificate broker.pem --key broker.key\n"
       "Signals: SIGINT and SIGTERM shut down gracefully, a second one at once; SIGHUP reads certificates, keys and\n"
-      "pre-shared keys again.\n"
+      "pre-shared keys again, as happens by itself when their files change.\n"
       "Exit codes: 0 shut down, 1 a mistake in flags or configuration, 2 cannot start.");
   return serve;
 }

@@ -11,6 +11,7 @@
 
 #include "broker/limits.h"
 #include "server/config_table.h"
+#include "server/listener_settings.h"
 
 namespace petrel::server {
 namespace {

@@ -1,0 +1,64 @@
+"""HAProxy before a broker, and PROXY headers made of bytes."""
+
+import pathlib
+import shutil
+import socket
+import struct
+import subprocess
+
+from broker_process import free_port, wait_until
+
+SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
+
+
+def header_v2(source, port, family=socket.AF_INET, command=0x21, tlvs=b""):
+    wide = family == socket.AF_INET6
+    own = "2001:db8::1" if wide else "198.51.100.1"
+    block = socket.inet_pton(family, source) + socket.inet_pton(family, own) + struct.pack("!HH", port, 1883) + tlvs
+    return SIGNATURE + bytes([command, 0x21 if wide else 0x11]) + struct.pack("!H", len(block)) + block
+
+
+def tlv(kind, value):
+    return bytes([kind]) + struct.pack("!H", len(value)) + value
+
+
+def certificate_tlv(common_name, verify=0):
+    return tlv(0x20, b"\x03" + struct.pack("!I", verify) + tlv(0x21, b"TLSv1.3") + tlv(0x22, common_name))
+
+
+class HaProxy:
+    """`roads` by name: (lines of the frontend's bind, backend port, words behind the server, mode)."""
+
+    def __init__(self, directory, roads):
+        assert shutil.which("haproxy"), "haproxy is not installed"
+        directory = pathlib.Path(directory)
+        directory.mkdir(parents=True, exist_ok=True)
+        self.ports = {}
+        text = "global\n  maxconn 200\ndefaults\n  timeout connect 10s\n  timeout client 1m\n  timeout server 1m\n"
+        for name, (bind, port, server, mode) in roads.items():
+            self.ports[name] = free_port()
+            more = "  option forwardfor\n" if mode == "http" else ""
+            text += f"frontend {name}\n  mode {mode}\n  bind 127.0.0.1:{self.ports[name]} {bind}\n  default_backend {name}\n"
+            text += f"backend {name}\n  mode {mode}\n{more}  server broker 127.0.0.1:{port} {server}\n"
+        path = directory / "haproxy.cfg"
+        path.write_text(text)
+        self.log_path = directory / "haproxy.log"
+        with open(self.log_path, "wb") as log:
+            self.process = subprocess.Popen(["haproxy", "-db", "-f", str(path)], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+    def __enter__(self):
+        for port in self.ports.values():
+            wait_until(lambda port=port: self._listens(port), "haproxy listens")
+        return self
+
+    def _listens(self, port):
+        assert self.process.poll() is None, self.log_path.read_text()
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            return True
+        except OSError:
+            return False
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.wait(10)
