@@ -158,7 +158,8 @@ def test_a_proxy_that_only_looks_is_not_worth_a_line(behind, name):
         link.sendall(V1)
         connect(link, name.client("c"))
         assert let_in(link)
-    assert "connection refused" not in broker.log()
+    refusals = [line for line in broker.log().splitlines() if "connection refused" in line]
+    assert not [line for line in refusals if f":{ports['tcp']} " in line], refusals
 
 
 def test_the_header_comes_before_tls_and_websocket(behind, name, authority):
@@ -313,7 +314,7 @@ def test_a_tenants_will_retained_and_waiting_messages(tenants):
 def test_tenants_have_no_sys(tenants):
     _, doors = tenants
     done = programs.run_subscriber(doors["a"], "-V", "5", "-t", "$SYS/#", "-W", "5", check=False)
-    assert done.returncode != 0 and b"uthorized" in done.stdout + done.stderr
+    assert b"All subscription requests were denied" in done.stderr
     done = programs.publish(doors["a"], "-V", "5", "-t", "$SYS/x", "-m", "m", "-q", "1", check=False)
     assert b"uthorized" in done.stdout + done.stderr
 
