@@ -15,6 +15,7 @@
 #include "attack.h"
 #include "calm_clients.h"
 #include "clear.h"
+#include "idle_load.h"
 
 namespace {
 
@@ -31,6 +32,7 @@ struct Options {
   bool clear = false;
   bool sessions = false;
   bool calm = false;
+  std::size_t idle_load = 0;
 };
 
 std::vector<Attack> all_attacks() {
@@ -58,13 +60,18 @@ class Run {
   int run() {
     const std::vector<Attack> chosen = choose();
     give_way();
-    const auto until =
-        Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(options_.seconds));
+    const auto until = end();
     std::vector<std::thread> threads;
     threads.reserve(chosen.size());
     for (const Attack& attack : chosen) threads.emplace_back([this, attack, until] { fight(attack, until); });
     for (std::thread& thread : threads) thread.join();
     return failed_ ? 1 : 0;
+  }
+
+  int run_load() const {
+    give_way();
+    run_idle_load(options_.idle_load, end());
+    return 0;
   }
 
   // The well-behaved clients, until the time is over.
@@ -78,6 +85,10 @@ class Run {
   }
 
  private:
+  Clock::time_point end() const {
+    return Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(options_.seconds));
+  }
+
   std::vector<Attack> choose() const {
     std::vector<Attack> chosen;
     for (const Attack& attack : all_attacks())
@@ -130,7 +141,8 @@ class Run {
               {{"messages", report.messages},
                {"p50_us", report.p50_us},
                {"p99_us", report.p99_us},
-               {"max_us", report.max_us}}}});
+               {"max_us", report.max_us},
+               {"late_p99_us", report.late_p99_us}}}});
     } catch (const Failure& failure) {
       print({{"failure", failure.what()}, {"seed", options_.seed}});
     }
@@ -156,6 +168,7 @@ int main_of(const Options& options) {
     std::printf("%s\n", json{{"retained", retained}, {"sessions", sessions}}.dump().c_str());
     return 0;
   }
+  if (options.idle_load != 0) return Run(options, port).run_load();
   return options.calm ? Run(options, port).run_calm() : Run(options, port).run();
 }
 
@@ -168,6 +181,7 @@ int parse_and_run(int argc, char** argv) {
   app.add_option("--seed", options.seed, "The same seed makes the same attack")->capture_default_str();
   app.add_option("--corpus", options.corpus, "The folder with decode_*/")->capture_default_str();
   app.add_flag("--calm", options.calm, "Be the well-behaved clients");
+  app.add_option("--idle-load", options.idle_load, "Attack nobody: so many threads that only keep the machine busy");
   app.add_flag("--list", options.list, "Print the names of the attacks");
   app.add_flag("--clear", options.clear, "Take back the retained messages that attackers leave");
   app.add_flag("--sessions", options.sessions, "With --clear: end the sessions, too");
