@@ -47,12 +47,12 @@ std::uint32_t percentile(std::vector<std::uint32_t>& numbers, std::size_t hundre
 
 class CalmClients::Pair {
  public:
-  Pair(std::uint16_t port, std::uint64_t seed, std::size_t index, std::vector<std::uint32_t>& latencies_us)
+  Pair(const Door& door, std::uint64_t seed, std::size_t index, std::vector<std::uint32_t>& latencies_us)
       : seed_(seed + index),
         name_(fmt::format("calm/{}/{}", seed, index)),
         version_(index % 2 == 0 ? kV5 : ProtocolVersion::kV311),
-        publisher_(port, version_),
-        subscriber_(port, version_),
+        publisher_(door, version_),
+        subscriber_(door, version_),
         latencies_us_(latencies_us) {
     greet(publisher_, "publisher");
     greet(subscriber_, "subscriber");
@@ -158,8 +158,8 @@ class CalmClients::Pair {
   std::vector<std::uint32_t>& latencies_us_;
 };
 
-CalmClients::CalmClients(std::uint16_t port, std::uint64_t seed) {
-  for (std::size_t i = 0; i < kPairs; ++i) pairs_.push_back(std::make_unique<Pair>(port, seed, i, latencies_us_));
+CalmClients::CalmClients(const Door& door, std::uint64_t seed) {
+  for (std::size_t i = 0; i < kPairs; ++i) pairs_.push_back(std::make_unique<Pair>(door, seed, i, latencies_us_));
 }
 
 CalmClients::~CalmClients() = default;

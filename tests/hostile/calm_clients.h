@@ -22,7 +22,7 @@ struct CalmReport {
 
 class CalmClients {
  public:
-  CalmClients(std::uint16_t port, std::uint64_t seed);
+  CalmClients(const Door& door, std::uint64_t seed);
   ~CalmClients();
 
   // Until stop(); then waits for what is under way. Throws Failure for whatever was lost, altered, or out of order.

@@ -24,6 +24,7 @@ using nlohmann::json;
 
 struct Options {
   std::string address;
+  std::string through = "tcp";
   std::vector<std::string> attacks;
   double seconds = 5;
   std::uint64_t seed = 1;
@@ -55,7 +56,7 @@ std::uint16_t loopback_port(const std::string& address) {
 
 class Run {
  public:
-  Run(const Options& options, std::uint16_t port) : options_(options), port_(port), corpus_(options.corpus) {}
+  Run(const Options& options, const Door& door) : options_(options), door_(door), corpus_(options.corpus) {}
 
   int run() {
     const std::vector<Attack> chosen = choose();
@@ -76,7 +77,7 @@ class Run {
 
   // The well-behaved clients, until the time is over.
   int run_calm() {
-    CalmClients calm(port_, options_.seed);
+    CalmClients calm(door_, options_.seed);
     std::thread watching([&] { watch(calm); });
     std::this_thread::sleep_for(std::chrono::duration<double>(options_.seconds));
     calm.stop();
@@ -113,7 +114,7 @@ class Run {
 
   void fight(const Attack& attack, Clock::time_point until) {
     const std::uint64_t seed = options_.seed ^ std::hash<std::string_view>{}(attack.name);
-    Crowd crowd(port_, seed);
+    Crowd crowd(door_, seed);
     json line{{"attack", attack.name}};
     try {
       RandomSource random(seed);
@@ -149,7 +150,7 @@ class Run {
   }
 
   const Options& options_;
-  const std::uint16_t port_;
+  const Door& door_;
   const Corpus corpus_;
   std::mutex mutex_;
   bool failed_ = false;
@@ -161,21 +162,24 @@ int main_of(const Options& options) {
       std::printf("%.*s\n", static_cast<int>(attack.name.size()), attack.name.data());
     return 0;
   }
-  const std::uint16_t port = loopback_port(options.address);
+  const Door door(loopback_port(options.address), options.through);
   if (options.clear) {
-    const std::uint64_t retained = clear_retained(port);
-    const std::uint64_t sessions = options.sessions ? end_sessions(port) : 0;
+    const std::uint64_t retained = clear_retained(door);
+    const std::uint64_t sessions = options.sessions ? end_sessions(door) : 0;
     std::printf("%s\n", json{{"retained", retained}, {"sessions", sessions}}.dump().c_str());
     return 0;
   }
-  if (options.idle_load != 0) return Run(options, port).run_load();
-  return options.calm ? Run(options, port).run_calm() : Run(options, port).run();
+  if (options.idle_load != 0) return Run(options, door).run_load();
+  return options.calm ? Run(options, door).run_calm() : Run(options, door).run();
 }
 
 int parse_and_run(int argc, char** argv) {
   CLI::App app("Attacks an MQTT broker on this host, or watches it as well-behaved clients.");
   Options options;
   app.add_option("address", options.address, "127.0.0.1:PORT");
+  app.add_option("--through", options.through, "The layers of that listener")
+      ->check(CLI::IsMember({"tcp", "tls", "ws", "wss"}))
+      ->capture_default_str();
   app.add_option("--attack", options.attacks, "Names of attacks at the same time, or \"all\"")->default_val("all");
   app.add_option("--seconds", options.seconds, "For how long")->capture_default_str();
   app.add_option("--seed", options.seed, "The same seed makes the same attack")->capture_default_str();
