@@ -4,6 +4,8 @@
 
 #include <cstdint>
 
+#include "door.h"
+
 namespace petrel::hostile {
 
 // How many there were. Topics that begin with `$` are not seen by `#`, and no attack uses them by intent.
