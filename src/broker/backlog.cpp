@@ -32,8 +32,8 @@ void Shard::take_from_backlog(Session& session, std::uint64_t bytes) {
               out.backlog_bytes - std::min(bytes, out.backlog_bytes));
 }
 
-// The sums of all sessions' stored queues.
-std::optional<Limit> Shard::total_excess() const {
+// The sums of all sessions' stored queues, with so many messages more (0 or 1), against their limits.
+std::optional<Limit> Shard::total_excess(std::uint64_t more) const {
   const std::size_t most_messages = settings_.max_backlog_messages_total,
                     most_bytes = settings_.max_backlog_bytes_total;
   if (most_messages == 0 && most_bytes == 0) return std::nullopt;
@@ -42,8 +42,8 @@ std::optional<Limit> Shard::total_excess() const {
     messages += counters.backlog_messages.value();
     bytes += counters.backlog_bytes.value();
   }
-  if (most_messages != 0 && messages >= most_messages) return Limit::kBacklogMessagesTotal;
-  if (most_bytes != 0 && bytes >= most_bytes) return Limit::kBacklogBytesTotal;
+  if (most_messages != 0 && messages + more > most_messages) return Limit::kBacklogMessagesTotal;
+  if (most_bytes != 0 && bytes + more > most_bytes) return Limit::kBacklogBytesTotal;
   return std::nullopt;
 }
 
@@ -57,7 +57,7 @@ std::optional<Limit> Shard::queue_excess(const Outbound& out, const session::Del
   }
   // What is stored has been promised to its publisher: memory does not matter.
   if (out.queue_bytes + out.backlog_bytes + bytes > settings_.max_backlog_bytes) return Limit::kBacklogBytes;
-  return total_excess();
+  return total_excess(1);
 }
 
 void Shard::wait_in_queue(Session& session, session::Delivery delivery) {
@@ -103,7 +103,7 @@ bool Shard::make_room(Session& session, const session::Delivery& delivery, Limit
 bool Shard::is_over(const Outbound& out) const {
   if (settings_.queue_policy != QueuePolicy::kDropOldest) return false;
   return out.queue.size() + out.backlog_messages > settings_.max_queued_messages ||
-         out.queue_bytes + out.backlog_bytes > settings_.max_backlog_bytes || total_excess().has_value();
+         out.queue_bytes + out.backlog_bytes > settings_.max_backlog_bytes || total_excess(0).has_value();
 }
 
 // Tells the shards of publishers whether there is room, and where QoS 0 is to go.
@@ -147,7 +147,7 @@ std::optional<Limit> Shard::receivers_excess(std::string_view topic, topics::Sub
     if (!match.members.empty() && std::all_of(match.members.begin(), match.members.end(), is_member_full))
       return full(match.members.front()->subscriber);
   }
-  const auto limit = total_excess();
+  const auto limit = total_excess(1);
   return limit && adds_to_memory(topic) ? limit : std::nullopt;
 }
 

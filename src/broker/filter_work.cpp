@@ -14,9 +14,9 @@ using wire::PacketType;
 
 namespace {
 
-// In filters of a few levels: about two milliseconds' work.
-constexpr std::size_t kWorkPerTurn = 1000;
-constexpr std::size_t kShare = 250;
+// In filters of a few levels: about a millisecond's work.
+constexpr std::size_t kWorkPerTurn = 500;
+constexpr std::size_t kShare = 125;
 // A filter is worth one for itself and one for each so many bytes.
 constexpr std::size_t kBytesOfWork = 64;
 

@@ -20,6 +20,11 @@ constexpr std::size_t kAgeParts = 30;
 constexpr std::size_t kPoolParts = 8;
 // While memory is used up, packets above this size are not waited for.
 constexpr std::size_t kLargePacketBytes = 65'536;
+// Work of one client's bytes after which it is asked whether the turn is long: a unit for each message sent, so many
+// for each packet and one for so many bytes of it. About a tenth of a millisecond.
+constexpr std::uint64_t kWorkBetweenLooks = 2048;
+constexpr std::uint64_t kWorkOfPacket = 16;
+constexpr std::uint64_t kBytesOfWork = 16;
 // Message ids of one millisecond.
 constexpr unsigned kCounterBits = 12;
 
@@ -127,7 +132,12 @@ Session* Shard::find(topics::SubscriberId id) const {
 Shard::Received Shard::receive(Connection& connection, BytesView bytes) {
   Received result;
   connection.last_received_at = now_;
+  std::uint64_t work = 0;
   while (result.consumed < bytes.size()) {
+    if (work > kWorkBetweenLooks && std::exchange(work, 0) != 0 && host_.turn_is_long()) {
+      result.then = Received::Then::kYield;
+      return result;
+    }
     switch (connection.state) {
       case Connection::State::kClosing:
         result.then = Received::Then::kClosed;
@@ -172,7 +182,10 @@ Shard::Received Shard::receive(Connection& connection, BytesView bytes) {
       return result;
     }
     counters_.bytes_received.add(frame->frame.total_bytes);
+    const std::uint64_t sent = counters_.packets_sent.of(PacketType::kPublish);
     dispatch(connection, frame->frame);
+    work += counters_.packets_sent.of(PacketType::kPublish) - sent + kWorkOfPacket +
+            frame->frame.total_bytes / kBytesOfWork;
     result.consumed += frame->frame.total_bytes;
   }
   if (connection.state == Connection::State::kClosing) result.then = Received::Then::kClosed;

@@ -49,6 +49,8 @@ class ShardHost {
   virtual void resume(Connection& connection) = 0;
   // To be given to that shard's on_mail(), in order.
   virtual void post(std::uint32_t shard, Mail mail) = 0;
+  // Whether what can wait should: asked now and then while a client's bytes make much work.
+  virtual bool turn_is_long() { return false; }
 
  protected:
   ~ShardHost() = default;
@@ -75,6 +77,7 @@ class Shard final : private storage::LaneEvents, private storage::Recovery {
     enum class Then : std::uint8_t {
       kContinue,  // more bytes are welcome
       kPause,     // do not read until ShardHost::resume()
+      kYield,     // the turn is long (ShardHost::turn_is_long): go on with the rest in a later one
       kHandOver,  // nothing was consumed: the client belongs to shard `owner`, give it the connection and the bytes
       kClosed,    // ShardHost::close() has been called
     } then = Then::kContinue;
@@ -261,7 +264,7 @@ class Shard final : private storage::LaneEvents, private storage::Recovery {
   static constexpr std::size_t kPrefetchBytes = std::size_t{1} << 20;
   void set_backlog(Session& session, std::uint64_t messages, std::uint64_t bytes);
   void take_from_backlog(Session& session, std::uint64_t bytes);
-  std::optional<Limit> total_excess() const;
+  std::optional<Limit> total_excess(std::uint64_t more) const;
   std::optional<Limit> queue_excess(const Outbound& out, const session::Delivery& delivery) const;
   void wait_in_queue(Session& session, session::Delivery delivery);
   bool make_room(Session& session, const session::Delivery& delivery, Limit limit);

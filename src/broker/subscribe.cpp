@@ -16,8 +16,8 @@ namespace {
 
 // Retained messages read at a time.
 constexpr std::size_t kReplayPage = 64;
-// How many a turn looks at, for all sessions together, whether they match or not: some milliseconds' work.
-constexpr std::size_t kReplayVisitsPerTurn = 16'384;
+// How many a turn looks at, for all sessions together, whether they match or not: about a millisecond's work.
+constexpr std::size_t kReplayVisitsPerTurn = 1536;
 constexpr std::size_t kVisitsOfSearch = 768;
 
 }  // namespace

@@ -194,6 +194,9 @@ class TestBroker {
     run();
   }
 
+  // What can wait is to wait.
+  void set_turns_long(bool turns_are_long) { turns_are_long_ = turns_are_long; }
+
   TimeMs now() const { return now_; }
   SharedState& shared() { return shared_; }
   storage::Store& store() { return store_; }
@@ -218,6 +221,7 @@ class TestBroker {
     void close(Connection& connection) override { static_cast<TestClient&>(connection).closed = true; }
     void resume(Connection& connection) override { static_cast<TestClient&>(connection).is_paused = false; }
     void post(std::uint32_t to, Mail what) override { broker.drivers_[to]->mail.push_back(std::move(what)); }
+    bool turn_is_long() override { return broker.turns_are_long_; }
 
     TestBroker& broker;
     StoppableLane lane;
@@ -289,6 +293,7 @@ class TestBroker {
   }
 
   TimeMs now_ = 1'700'000'000'000;
+  bool turns_are_long_ = false;
   SharedState shared_;
   storage::MemoryStore store_{{.survives_reopen = true}};
   SeededRandom random_{1};

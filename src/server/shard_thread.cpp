@@ -26,12 +26,17 @@ constexpr std::size_t kMailBacklogForBusy = 5000;
 constexpr std::size_t kMailBacklogForAll = 50'000;
 constexpr std::size_t kPiecesPerWrite = 64;
 // Who sends more at a time, or has more messages sent, is read after the others, and in each turn only until the time
-// is over.
+// is over. The same holds for the rest of what somebody has sent when it makes much work.
 constexpr std::size_t kShortReadBytes = 4096;
 constexpr std::uint64_t kFewMessages = 1000;
-constexpr std::chrono::microseconds kBusyReadsTime{2000};
+constexpr std::chrono::microseconds kTurnTime{1000};
 // What one of them may bring at a time: less when its packets take long.
 constexpr std::size_t kLeastBusyReadBytes = 16'384;
+// Of a large packet at a time.
+constexpr std::size_t kGatherReadBytes = std::size_t{1} << 20;
+// Who is to be sent more than this waits for the next turn when the time for such writes is over.
+constexpr std::size_t kLargeOutputBytes = 65'536;
+constexpr std::chrono::microseconds kLargeWritesTime{1000};
 constexpr TimeMs kLingerMs = 1000;
 // How often one turn goes on writing to those who read as fast as it writes.
 constexpr int kFlushRounds = 4;
@@ -45,7 +50,7 @@ std::string Socket::peer_name() const { return transport->peer_name(); }
 void Socket::on_events(std::uint32_t events) {
   if (gone) return;
   const bool writes = blocked_since != 0 || (ended && layered);
-  if (writes && (events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0) owner->flush(*this);
+  if (writes && (events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0) owner->flush_later(*this);
   if (gone || (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) == 0) return;
   if (paused || congested || waits_for_output) {
     if (owner->has_hung_up(*this, events)) return owner->lost(*this, "closed by peer");
@@ -120,6 +125,7 @@ std::uint64_t ShardThread::packets_of_all() const {
 
 void ShardThread::begin_turn(TimeMs now) {
   now_ = now;
+  turn_end_ = {};
   limited_.advance(now);
   if (trims_ && now >= trimmer_.next_look()) trimmer_.look(now, packets_of_all());
   shard_.begin_turn(now);
@@ -151,6 +157,12 @@ void ShardThread::end_turn() {
   flush_all();
   if (shutting_down_ || shutdown_grace_ms_.load(std::memory_order_acquire) >= 0) progress_shutdown();
   graveyard_.clear();
+}
+
+bool ShardThread::turn_is_long() {
+  const auto now = std::chrono::steady_clock::now();
+  if (turn_end_ == std::chrono::steady_clock::time_point{}) turn_end_ = now + kTurnTime;
+  return now >= turn_end_;
 }
 
 TimeMs ShardThread::next_deadline() {
@@ -342,11 +354,11 @@ void ShardThread::set_interest(Socket& socket, std::uint32_t interest) {
 
 void ShardThread::on_readable(Socket& socket) {
   if (socket.closing) return wait_for_end(socket);
+  if (socket.yielded) return;
   const bool brings_much = socket.busy || socket.partial.is_large();
   if (congested(brings_much ? kMailBacklogForBusy : kMailBacklogForAll)) return pause_for_congestion(socket);
   if (is_full(socket)) return wait_for_output(socket);
-  if (socket.partial.is_large()) return read_rest_of_packet(socket);
-  if (!socket.busy) return read(socket, kShortReadBytes);
+  if (!brings_much) return read(socket, kShortReadBytes);
   if (!std::exchange(socket.queued, true)) busy_.push_back(&socket);
 }
 
@@ -376,13 +388,18 @@ std::uint64_t ShardThread::messages_sent() const {
 void ShardThread::read_busy_sockets() {
   using Clock = std::chrono::steady_clock;
   if (busy_.empty()) return;
-  const auto until = Clock::now() + kBusyReadsTime;
-  for (auto begin = Clock::now(); !busy_.empty() && begin < until;) {
+  // At least one: the turn may have been long before.
+  (void)turn_is_long();
+  auto begin = Clock::now();
+  do {
     Socket& socket = *busy_.front();
     busy_.pop_front();
     socket.queued = false;
     if (socket.closing) {
       wait_for_end(socket);
+    } else if (std::exchange(socket.yielded, false)) {
+      const PartialPacket waiting = std::move(socket.partial);
+      feed(socket, waiting.bytes());
     } else if (is_full(socket)) {
       wait_for_output(socket);
     } else if (socket.paused || socket.congested) {
@@ -394,19 +411,20 @@ void ShardThread::read_busy_sockets() {
       read(socket, known ? busy_read_bytes_ : kShortReadBytes);
     }
     const auto end = Clock::now();
-    if (end - begin > kBusyReadsTime / 2) {
+    if (end - begin > kTurnTime / 2) {
       busy_read_bytes_ = std::max(busy_read_bytes_ / 2, kLeastBusyReadBytes);
-    } else if (end - begin < kBusyReadsTime / 8) {
+    } else if (end - begin < kTurnTime / 8) {
       busy_read_bytes_ = std::min(busy_read_bytes_ * 2, kReadBufferBytes);
     }
     begin = end;
-  }
+  } while (!busy_.empty() && begin < turn_end_);
 }
 
 // A large packet is under way: what is missing is read to its place, and what follows it into the read buffer.
 void ShardThread::read_rest_of_packet(Socket& socket) {
   const std::size_t missing = socket.partial.missing_bytes();
-  const std::array<iovec, 2> room = {socket.partial.room(), iovec{read_buffer_.get(), kReadBufferBytes}};
+  std::array<iovec, 2> room = {socket.partial.room(), iovec{read_buffer_.get(), kReadBufferBytes}};
+  room[0].iov_len = std::min(room[0].iov_len, kGatherReadBytes);
   const bool whole = room[0].iov_len == missing;
   // A packet that takes longer than the keep alive is a sign of life all the while.
   socket.last_received_at = now_;
@@ -484,6 +502,12 @@ bool ShardThread::feed(Socket& socket, BytesView bytes, BytesView following) {
       socket.paused = true;
       settle(socket);
       return !socket.gone;
+    case Then::kYield:
+      socket.partial.append(rest, 0);
+      socket.partial.append(following, 0);
+      socket.busy = socket.yielded = true;
+      if (!std::exchange(socket.queued, true)) busy_.push_back(&socket);
+      return false;
     case Then::kClosed:
       settle(socket);
       return !socket.gone;
@@ -510,20 +534,47 @@ void ShardThread::close(Connection& connection) {
 
 void ShardThread::resume(Connection& connection) { resumed_.push_back(&socket_of(connection)); }
 
+// The socket takes bytes again.
+void ShardThread::flush_later(Socket& socket) {
+  if (socket.output.size() <= kLargeOutputBytes) return flush(socket);
+  socket.writable = true;
+  if (!std::exchange(socket.flush_requested, true)) dirty_.push_back(&socket);
+}
+
 void ShardThread::flush_all() {
   for (int round = 0; round < kFlushRounds; ++round) {
     drained_ = false;
-    std::vector<Socket*>& dirty = flushing_;
-    dirty.swap(dirty_);
-    for (Socket* socket : dirty) socket->flush_requested = false;
-    // A flush may end this socket, but no other.
-    for (Socket* socket : dirty)
-      if (socket->blocked_since == 0 || socket->closing) flush(*socket);
-    dirty.clear();
+    const bool all = flush_dirty();
     if (!drained_ && dirty_.empty()) return;
     // Room in an output lets waiting messages go.
-    shard_.end_turn();
+    if (drained_ || all) shard_.end_turn();
+    if (!all) return;
   }
+}
+
+// False when some with much to send are left for the next turn.
+bool ShardThread::flush_dirty() {
+  using Clock = std::chrono::steady_clock;
+  Clock::time_point until{};
+  bool all = true;
+  std::vector<Socket*>& dirty = flushing_;
+  dirty.swap(dirty_);
+  // A flush may end this socket, but no other.
+  for (Socket* socket : dirty) {
+    if (socket->output.size() > kLargeOutputBytes && !shutting_down_) {
+      const auto now = Clock::now();
+      if (until == Clock::time_point{}) until = now + kLargeWritesTime;
+      if (now >= until) {
+        dirty_.push_back(socket);
+        all = false;
+        continue;
+      }
+    }
+    socket->flush_requested = false;
+    if (std::exchange(socket->writable, false) || socket->blocked_since == 0 || socket->closing) flush(*socket);
+  }
+  dirty.clear();
+  return all;
 }
 
 void ShardThread::flush(Socket& socket) {

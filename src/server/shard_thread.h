@@ -1,7 +1,7 @@
 // Drives one broker::Shard: its event loop, sockets, listeners and mailbox. In a turn it reads what is readable, once
 // per socket, and of those who send much only some, so that a turn stays short and others do not wait for them; lets
-// the shard work; submits the turn's batch; writes each socket that has output, once; posts one mail to each other
-// shard.
+// the shard work; submits the turn's batch; writes each socket that has output, once, and of those with much output
+// only some; posts one mail to each other shard.
 //
 // Threads: run() on a thread of its own; post_mail(), hand_over(), wake() and the stop functions from any.
 #pragma once
@@ -9,6 +9,7 @@
 #include <sys/uio.h>
 
 #include <atomic>
+#include <chrono>
 #include <deque>
 #include <functional>
 #include <memory>
@@ -58,6 +59,7 @@ class ShardThread final : private broker::ShardHost, private net::TurnHooks {
   void close(broker::Connection& connection) override;
   void resume(broker::Connection& connection) override;
   void post(std::uint32_t shard, broker::Mail mail) override;
+  bool turn_is_long() override;
 
   // net::TurnHooks
   void begin_turn(TimeMs now) override;
@@ -84,7 +86,9 @@ class ShardThread final : private broker::ShardHost, private net::TurnHooks {
   void flush(Socket& socket);
   bool write_held(Socket& socket);
   void write_failed(Socket& socket, const net::IoResult& result);
+  void flush_later(Socket& socket);
   void flush_all();
+  bool flush_dirty();
   void finish_close(Socket& socket, bool had_output);
   void begin_lingering(Socket& socket);
   void forget_lingering(Socket& socket);
@@ -135,7 +139,8 @@ class ShardThread final : private broker::ShardHost, private net::TurnHooks {
   std::vector<std::unique_ptr<Socket>> graveyard_;
   std::unique_ptr<char[]> read_buffer_;
   TimeMs now_ = 0;
-  bool drained_ = false;  // a flush has let the shard send more
+  std::chrono::steady_clock::time_point turn_end_{};  // what can wait does from then on; 0: nobody has asked yet
+  bool drained_ = false;                              // a flush has let the shard send more
 
   // What other threads leave here.
   struct Inbox {

@@ -43,6 +43,8 @@ class Socket final : public broker::Connection, public net::EventHandler {
   bool closing = false;             // close as soon as the output is sent
   bool busy = true;                 // new, or its last input made much work: it is read after the others
   bool queued = false;              // in the shard's list of busy sockets to read
+  bool yielded = false;             // queued, and the packets in `partial` come first
+  bool writable = false;            // to be written to though it was blocked
   bool ended = false;               // all is sent, and the peer is told that no more comes
   bool buffered = false;            // waits for its turn to read what the transport holds
   bool layered = false;             // the transport has bytes of its own to read and write

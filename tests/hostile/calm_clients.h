@@ -16,11 +16,13 @@ namespace petrel::hostile {
 struct CalmReport {
   std::uint64_t messages = 0;
   std::uint32_t p50_us = 0, p99_us = 0, max_us = 0;
+  // How much later than asked for these clients themselves were woken: the machine's share of the latency.
+  std::uint32_t late_p99_us = 0;
 };
 
 class CalmClients {
  public:
-  CalmClients(std::uint16_t port, std::uint64_t seed);
+  CalmClients(const Door& door, std::uint64_t seed);
   ~CalmClients();
 
   // Until stop(); then waits for what is under way. Throws Failure for whatever was lost, altered, or out of order.
@@ -31,10 +33,11 @@ class CalmClients {
   class Pair;
 
   bool turn(Clock::time_point wake);
-  CalmReport report() const;
+  CalmReport report();
 
   std::vector<std::unique_ptr<Pair>> pairs_;
   std::vector<std::uint32_t> latencies_us_;
+  std::vector<std::uint32_t> late_us_;
   std::atomic<bool> stopped_{false};
 };
 

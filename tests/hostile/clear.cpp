@@ -19,8 +19,8 @@ constexpr std::size_t kIdentifiers = 500;
 // U+10FFFD comes behind every other topic: its message ends the list.
 constexpr std::string_view kLast = "\xf4\x8f\xbf\xbd";
 
-std::set<std::string> all_retained(std::uint16_t port) {
-  WireSocket socket(port, kV5);
+std::set<std::string> all_retained(const Door& door) {
+  WireSocket socket(door, kV5);
   socket.send(connect("clear") + publish(kLast, "end", wire::Qos::k0, 0, true) + subscribe({"#"}));
   std::set<std::string> topics;
   for (;;) {
@@ -36,9 +36,9 @@ std::set<std::string> all_retained(std::uint16_t port) {
 
 }  // namespace
 
-std::uint64_t clear_retained(std::uint16_t port) {
-  const std::set<std::string> topics = all_retained(port);
-  WireSocket socket(port, kV5);
+std::uint64_t clear_retained(const Door& door) {
+  const std::set<std::string> topics = all_retained(door);
+  WireSocket socket(door, kV5);
   socket.send(connect("clear"));
   for (const std::string& topic : topics) socket.send(publish(topic, "", wire::Qos::k0, 0, true));
   socket.send(publish(kLast, "", wire::Qos::k0, 0, true) + std::string(wire::kPingreq));
@@ -47,10 +47,10 @@ std::uint64_t clear_retained(std::uint16_t port) {
   return topics.size();
 }
 
-std::uint64_t end_sessions(std::uint16_t port) {
+std::uint64_t end_sessions(const Door& door) {
   std::uint64_t found = 0;
   for (std::size_t i = 0; i < kIdentifiers; ++i) {
-    WireSocket socket(port, kV5);
+    WireSocket socket(door, kV5);
     const std::string client_id = fmt::format("hostile-{}", i);
     wire::Connect packet;
     packet.version = kV5;

@@ -18,6 +18,8 @@ namespace petrel::hostile {
 namespace {
 
 constexpr std::size_t kEventsPerTurn = 512;
+// One peer in so many.
+constexpr std::size_t kRudeness = 16;
 constexpr std::chrono::milliseconds kSweepInterval{10};
 
 void set_option(int fd, int level, int name, int value) { setsockopt(fd, level, name, &value, sizeof value); }
@@ -75,45 +77,57 @@ bool FrameCheck::header_byte(std::uint8_t byte) {
   return true;
 }
 
-Crowd::Crowd(std::uint16_t port, std::uint64_t seed)
-    : port_(port), random_(seed), epoll_(epoll_create1(EPOLL_CLOEXEC)) {}
+Crowd::Crowd(const Door& door, std::uint64_t seed) : door_(door), random_(seed), epoll_(epoll_create1(EPOLL_CLOEXEC)) {}
 
-Crowd::~Crowd() {
-  for (const auto& peer : peers_) ::close(peer->fd);
-  ::close(epoll_);
+Crowd::~Crowd() { ::close(epoll_); }
+
+// Before a door with layers some peers do not know what it expects, or get it wrong.
+Channel::Manners Crowd::manners() {
+  if (!door_.layered()) return Channel::Manners::kProper;
+  switch (random_.below(kRudeness)) {
+    case 0:
+      return Channel::Manners::kBare;
+    case 1:
+      return Channel::Manners::kBent;
+    default:
+      return Channel::Manners::kProper;
+  }
 }
 
 void Crowd::open(Plan plan) {
   auto made = std::make_unique<Peer>();
   Peer& peer = *made;
-  peer.fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-  if (peer.fd < 0) throw Failure(fmt::format("the harness has no socket left: {}", std::strerror(errno)));
-  set_option(peer.fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1);
-  set_option(peer.fd, IPPROTO_TCP, TCP_NODELAY, 1);
-  if (plan.receive_buffer != 0) set_option(peer.fd, SOL_SOCKET, SO_RCVBUF, static_cast<int>(plan.receive_buffer));
+  const int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (fd < 0) throw Failure(fmt::format("the harness has no socket left: {}", std::strerror(errno)));
+  peer.channel = std::make_unique<Channel>(fd, door_, manners(), random_.next());
+  set_option(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1);
+  set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+  if (plan.receive_buffer != 0) set_option(fd, SOL_SOCKET, SO_RCVBUF, static_cast<int>(plan.receive_buffer));
   const sockaddr_in from = loopback(static_cast<std::uint32_t>(random_.between(0x020000, 0x02ffff)), 0);
-  const sockaddr_in to = loopback(1, port_);
-  if (bind(peer.fd, generic(from), sizeof from) != 0 ||
-      (::connect(peer.fd, generic(to), sizeof to) != 0 && errno != EINPROGRESS)) {
-    const int error = errno;
-    ::close(peer.fd);
-    throw Failure(fmt::format("cannot connect (stream seed {}): {}", plan.seed, std::strerror(error)));
-  }
+  const sockaddr_in to = loopback(1, door_.port);
+  if (bind(fd, generic(from), sizeof from) != 0 || (::connect(fd, generic(to), sizeof to) != 0 && errno != EINPROGRESS))
+    throw Failure(fmt::format("cannot connect (stream seed {}): {}", plan.seed, std::strerror(errno)));
   peer.out = std::move(plan.bytes);
   peer.plan = std::move(plan);
   peer.due = Clock::now() + kPatience;
   peer.index = peers_.size();
-  epoll_event event{EPOLLOUT | (peer.plan.reads ? static_cast<std::uint32_t>(EPOLLIN) : 0U), {.ptr = &peer}};
-  epoll_ctl(epoll_, EPOLL_CTL_ADD, peer.fd, &event);
+  epoll_event event{EPOLLOUT, {.ptr = &peer}};
+  epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &event);
   ++counts_.streams;
   peers_.push_back(std::move(made));
 }
 
-void Crowd::watch(Peer& peer, bool write) {
-  const std::uint32_t events = (peer.plan.reads || peer.half_closed ? static_cast<std::uint32_t>(EPOLLIN) : 0U) |
-                               (write ? static_cast<std::uint32_t>(EPOLLOUT) : 0U);
+// What is waited for depends on how far the peer is: its handshakes, its bytes, the answers.
+void Crowd::watch(Peer& peer) {
+  const bool established = peer.channel->established();
+  const bool reads = peer.plan.reads || peer.half_closed || !established;
+  const bool writes = peer.channel->wants_write() || (established && !peer.done);
+  const std::uint32_t events =
+      (reads ? static_cast<std::uint32_t>(EPOLLIN) : 0U) | (writes ? static_cast<std::uint32_t>(EPOLLOUT) : 0U);
+  if (events == peer.watched) return;
+  peer.watched = events;
   epoll_event event{events, {.ptr = &peer}};
-  epoll_ctl(epoll_, EPOLL_CTL_MOD, peer.fd, &event);
+  epoll_ctl(epoll_, EPOLL_CTL_MOD, peer.channel->fd(), &event);
 }
 
 void Crowd::turn(std::chrono::milliseconds wait) {
@@ -125,12 +139,13 @@ void Crowd::turn(std::chrono::milliseconds wait) {
     if (!peer.connected && (what & (EPOLLERR | EPOLLHUP)) != 0) {
       int error = 0;
       socklen_t size = sizeof error;
-      getsockopt(peer.fd, SOL_SOCKET, SO_ERROR, &error, &size);
+      getsockopt(peer.channel->fd(), SOL_SOCKET, SO_ERROR, &error, &size);
       if (error == ECONNREFUSED)
         throw Failure(fmt::format("the broker does not listen any more (stream seed {})", peer.plan.seed));
     }
     if ((what & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0) on_readable(peer);
-    if (peer.fd >= 0 && (what & EPOLLOUT) != 0) on_writable(peer);
+    if (!peer.ended && (what & EPOLLOUT) != 0) on_writable(peer);
+    if (!peer.ended) watch(peer);
   }
   ended_.clear();
   if (const auto now = Clock::now(); now >= next_sweep_) {
@@ -143,8 +158,16 @@ void Crowd::on_writable(Peer& peer) {
   if (!peer.connected) {
     peer.connected = true;
     ++counts_.connections;
+    peer.channel->begin();
   }
-  if (!peer.half_closed && send_piece(peer) && peer.sent == peer.out.size()) all_sent(peer);
+  if (!peer.channel->flush()) return refused(peer);
+  if (peer.done || !peer.channel->established() || peer.channel->wants_write()) return;
+  if (send_piece(peer) && peer.sent == peer.out.size() && !peer.channel->wants_write()) all_sent(peer);
+}
+
+void Crowd::refused(Peer& peer) {
+  ++counts_.refused;
+  end(peer, true);
 }
 
 // False when the connection is gone.
@@ -152,14 +175,13 @@ bool Crowd::send_piece(Peer& peer) {
   const std::size_t left = peer.out.size() - peer.sent;
   const std::size_t piece = peer.plan.piece_bytes == 0 ? left : std::min(left, peer.plan.piece_bytes);
   if (piece == 0) return true;
-  const ssize_t sent = ::send(peer.fd, peer.out.data() + peer.sent, piece, MSG_NOSIGNAL);
+  const ssize_t sent = peer.channel->send({peer.out.data() + peer.sent, piece});
   if (sent > 0) {
     peer.sent += static_cast<std::size_t>(sent);
     counts_.sent_bytes += static_cast<std::uint64_t>(sent);
     if (peer.plan.end != Plan::End::kStay) peer.due = Clock::now() + kPatience;
   } else if (errno != EAGAIN) {
-    ++counts_.refused;
-    end(peer, true);
+    refused(peer);
     return false;
   }
   return true;
@@ -172,11 +194,12 @@ void Crowd::all_sent(Peer& peer) {
     if (peer.plan.more(peer)) return;
     peer.plan.more = nullptr;
   }
+  peer.done = true;
   switch (peer.plan.end) {
     case Plan::End::kHalfClose:
       peer.half_closed = true;
       peer.due = Clock::now() + kPatience;
-      shutdown(peer.fd, SHUT_WR);
+      shutdown(peer.channel->fd(), SHUT_WR);
       break;
     case Plan::End::kReset:
       return end(peer, true);
@@ -184,31 +207,33 @@ void Crowd::all_sent(Peer& peer) {
       peer.due = Clock::now() + peer.plan.stay;
       break;
   }
-  watch(peer, false);
 }
 
 void Crowd::on_readable(Peer& peer) {
   std::array<char, 65'536> buffer;
-  const ssize_t count = recv(peer.fd, buffer.data(), buffer.size(), 0);
-  if (count < 0 && errno == EAGAIN) return;
-  if (count <= 0) {
-    // A broker that closes before it has read everything resets the connection: it has said what it had to say.
-    if (peer.frames.refused() || peer.sent < peer.out.size()) ++counts_.refused;
-    return end(peer, false);
-  }
-  const auto size = static_cast<std::size_t>(count);
-  counts_.received_bytes += size;
-  if (!peer.frames.take({buffer.data(), size}))
-    throw Failure(fmt::format("the broker's answer to stream seed {} is not a sequence of packets", peer.plan.seed));
+  do {
+    const ssize_t count = peer.channel->receive(buffer);
+    if (count < 0 && errno == EAGAIN) return;
+    if (count <= 0) {
+      // A broker that closes before it has read everything resets the connection: it has said what it had to say.
+      if (peer.frames.refused() || peer.sent < peer.out.size()) ++counts_.refused;
+      return end(peer, false);
+    }
+    const auto size = static_cast<std::size_t>(count);
+    counts_.received_bytes += size;
+    // Who is not understood may be answered in another language.
+    if (peer.channel->is_proper() && !peer.frames.take({buffer.data(), size}))
+      throw Failure(fmt::format("the broker's answer to stream seed {} is not a sequence of packets", peer.plan.seed));
+  } while (peer.channel->has_buffered());
 }
 
 void Crowd::end(Peer& peer, bool reset) {
   if (reset) {
     const linger none{1, 0};
-    setsockopt(peer.fd, SOL_SOCKET, SO_LINGER, &none, sizeof none);
+    setsockopt(peer.channel->fd(), SOL_SOCKET, SO_LINGER, &none, sizeof none);
   }
-  ::close(peer.fd);
-  peer.fd = -1;
+  peer.channel.reset();
+  peer.ended = true;
   std::unique_ptr<Peer> taken = std::move(peers_[peer.index]);
   if (peer.index + 1 != peers_.size()) {
     peers_[peer.index] = std::move(peers_.back());

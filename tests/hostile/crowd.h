@@ -4,7 +4,7 @@
 // Whoever half-closes must be hung up on by the broker within kPatience: otherwise a descriptor is stuck, which is a
 // Failure that names the stream's seed.
 //
-// Threads: one. Peers live until turn() has ended them.
+// Threads: one. The door outlives it. Peers live until turn() has ended them.
 #pragma once
 
 #include <chrono>
@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "base/bytes.h"
+#include "door.h"
 #include "random_source.h"
 
 namespace petrel::hostile {
@@ -66,7 +67,7 @@ struct Plan {
 };
 
 struct Peer {
-  int fd = -1;
+  std::unique_ptr<Channel> channel;
   Plan plan;
   std::string out;
   std::size_t sent = 0;
@@ -74,7 +75,10 @@ struct Peer {
   Clock::time_point due{};  // Clock::time_point::max(): none
   FrameCheck frames;
   bool connected = false;
+  bool done = false;  // all is sent
   bool half_closed = false;
+  bool ended = false;
+  std::uint32_t watched = 0;
 };
 
 struct Counts {
@@ -90,7 +94,7 @@ class Crowd {
  public:
   static constexpr std::chrono::seconds kPatience{20};
 
-  Crowd(std::uint16_t port, std::uint64_t seed);
+  Crowd(const Door& door, std::uint64_t seed);
   ~Crowd();
   Crowd(const Crowd&) = delete;
   Crowd& operator=(const Crowd&) = delete;
@@ -104,15 +108,17 @@ class Crowd {
   Counts& counts() { return counts_; }
 
  private:
+  Channel::Manners manners();
   void on_writable(Peer& peer);
   bool send_piece(Peer& peer);
   void on_readable(Peer& peer);
   void all_sent(Peer& peer);
   void end(Peer& peer, bool reset);
   void end_overdue(Clock::time_point now);
-  void watch(Peer& peer, bool write);
+  void refused(Peer& peer);
+  void watch(Peer& peer);
 
-  std::uint16_t port_;
+  const Door& door_;
   RandomSource random_;
   int epoll_ = -1;
   std::vector<std::unique_ptr<Peer>> peers_;

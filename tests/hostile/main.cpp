@@ -15,6 +15,7 @@
 #include "attack.h"
 #include "calm_clients.h"
 #include "clear.h"
+#include "idle_load.h"
 
 namespace {
 
@@ -23,6 +24,7 @@ using nlohmann::json;
 
 struct Options {
   std::string address;
+  std::string through = "tcp";
   std::vector<std::string> attacks;
   double seconds = 5;
   std::uint64_t seed = 1;
@@ -31,6 +33,7 @@ struct Options {
   bool clear = false;
   bool sessions = false;
   bool calm = false;
+  std::size_t idle_load = 0;
 };
 
 std::vector<Attack> all_attacks() {
@@ -53,13 +56,12 @@ std::uint16_t loopback_port(const std::string& address) {
 
 class Run {
  public:
-  Run(const Options& options, std::uint16_t port) : options_(options), port_(port), corpus_(options.corpus) {}
+  Run(const Options& options, const Door& door) : options_(options), door_(door), corpus_(options.corpus) {}
 
   int run() {
     const std::vector<Attack> chosen = choose();
     give_way();
-    const auto until =
-        Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(options_.seconds));
+    const auto until = end();
     std::vector<std::thread> threads;
     threads.reserve(chosen.size());
     for (const Attack& attack : chosen) threads.emplace_back([this, attack, until] { fight(attack, until); });
@@ -67,9 +69,15 @@ class Run {
     return failed_ ? 1 : 0;
   }
 
+  int run_load() const {
+    give_way();
+    run_idle_load(options_.idle_load, end());
+    return 0;
+  }
+
   // The well-behaved clients, until the time is over.
   int run_calm() {
-    CalmClients calm(port_, options_.seed);
+    CalmClients calm(door_, options_.seed);
     std::thread watching([&] { watch(calm); });
     std::this_thread::sleep_for(std::chrono::duration<double>(options_.seconds));
     calm.stop();
@@ -78,6 +86,10 @@ class Run {
   }
 
  private:
+  Clock::time_point end() const {
+    return Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(options_.seconds));
+  }
+
   std::vector<Attack> choose() const {
     std::vector<Attack> chosen;
     for (const Attack& attack : all_attacks())
@@ -102,7 +114,7 @@ class Run {
 
   void fight(const Attack& attack, Clock::time_point until) {
     const std::uint64_t seed = options_.seed ^ std::hash<std::string_view>{}(attack.name);
-    Crowd crowd(port_, seed);
+    Crowd crowd(door_, seed);
     json line{{"attack", attack.name}};
     try {
       RandomSource random(seed);
@@ -130,14 +142,15 @@ class Run {
               {{"messages", report.messages},
                {"p50_us", report.p50_us},
                {"p99_us", report.p99_us},
-               {"max_us", report.max_us}}}});
+               {"max_us", report.max_us},
+               {"late_p99_us", report.late_p99_us}}}});
     } catch (const Failure& failure) {
       print({{"failure", failure.what()}, {"seed", options_.seed}});
     }
   }
 
   const Options& options_;
-  const std::uint16_t port_;
+  const Door& door_;
   const Corpus corpus_;
   std::mutex mutex_;
   bool failed_ = false;
@@ -149,25 +162,30 @@ int main_of(const Options& options) {
       std::printf("%.*s\n", static_cast<int>(attack.name.size()), attack.name.data());
     return 0;
   }
-  const std::uint16_t port = loopback_port(options.address);
+  const Door door(loopback_port(options.address), options.through);
   if (options.clear) {
-    const std::uint64_t retained = clear_retained(port);
-    const std::uint64_t sessions = options.sessions ? end_sessions(port) : 0;
+    const std::uint64_t retained = clear_retained(door);
+    const std::uint64_t sessions = options.sessions ? end_sessions(door) : 0;
     std::printf("%s\n", json{{"retained", retained}, {"sessions", sessions}}.dump().c_str());
     return 0;
   }
-  return options.calm ? Run(options, port).run_calm() : Run(options, port).run();
+  if (options.idle_load != 0) return Run(options, door).run_load();
+  return options.calm ? Run(options, door).run_calm() : Run(options, door).run();
 }
 
 int parse_and_run(int argc, char** argv) {
   CLI::App app("Attacks an MQTT broker on this host, or watches it as well-behaved clients.");
   Options options;
   app.add_option("address", options.address, "127.0.0.1:PORT");
+  app.add_option("--through", options.through, "The layers of that listener")
+      ->check(CLI::IsMember({"tcp", "tls", "ws", "wss"}))
+      ->capture_default_str();
   app.add_option("--attack", options.attacks, "Names of attacks at the same time, or \"all\"")->default_val("all");
   app.add_option("--seconds", options.seconds, "For how long")->capture_default_str();
   app.add_option("--seed", options.seed, "The same seed makes the same attack")->capture_default_str();
   app.add_option("--corpus", options.corpus, "The folder with decode_*/")->capture_default_str();
   app.add_flag("--calm", options.calm, "Be the well-behaved clients");
+  app.add_option("--idle-load", options.idle_load, "Attack nobody: so many threads that only keep the machine busy");
   app.add_flag("--list", options.list, "Print the names of the attacks");
   app.add_flag("--clear", options.clear, "Take back the retained messages that attackers leave");
   app.add_flag("--sessions", options.sessions, "With --clear: end the sessions, too");

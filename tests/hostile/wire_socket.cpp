@@ -22,19 +22,26 @@ constexpr std::uint32_t kAnyPacketBytes = 0xffffffff;
 
 }  // namespace
 
-WireSocket::WireSocket(std::uint16_t port, wire::ProtocolVersion version) : version_(version) {
-  fd_ = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+WireSocket::WireSocket(const Door& door, wire::ProtocolVersion version) : version_(version) {
+  const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   sockaddr_in address{};
   address.sin_family = AF_INET;
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  address.sin_port = htons(port);
+  address.sin_port = htons(door.port);
   const int one = 1;
-  setsockopt(fd_, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-  if (::connect(fd_, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
+  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+  channel_ = std::make_unique<Channel>(fd, door);
+  if (::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
     throw Failure(fmt::format("a well-behaved client cannot connect: {}", std::strerror(errno)));
+  channel_->begin();
+  while (!channel_->established()) {
+    flush();
+    await();
+    receive();
+  }
 }
 
-WireSocket::~WireSocket() { ::close(fd_); }
+WireSocket::~WireSocket() = default;
 
 void WireSocket::send(BytesView bytes) {
   out_ += bytes;
@@ -42,22 +49,33 @@ void WireSocket::send(BytesView bytes) {
 }
 
 void WireSocket::flush() {
-  if (out_.empty()) return;
-  const ssize_t sent = ::send(fd_, out_.data(), out_.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
-  if (sent < 0 && errno != EAGAIN)
-    throw Failure(fmt::format("a well-behaved client's connection broke: {}", std::strerror(errno)));
-  if (sent > 0) out_.erase(0, static_cast<std::size_t>(sent));
+  bool intact = channel_->flush();
+  while (intact && channel_->established() && !out_.empty()) {
+    const ssize_t sent = channel_->send(out_);
+    if (sent < 0 && errno == EAGAIN) return;
+    intact = sent >= 0;
+    if (intact) out_.erase(0, static_cast<std::size_t>(sent));
+  }
+  if (!intact) throw Failure(fmt::format("a well-behaved client's connection broke: {}", std::strerror(errno)));
 }
 
 void WireSocket::receive() {
   in_.erase(0, taken_);
   taken_ = 0;
   std::array<char, 65'536> buffer;
-  const ssize_t count = recv(fd_, buffer.data(), buffer.size(), MSG_DONTWAIT);
-  if (count < 0 && errno == EAGAIN) return;
-  if (count <= 0)
-    throw Failure(fmt::format("a well-behaved client was hung up on: {}", count == 0 ? "end" : std::strerror(errno)));
-  in_.append(buffer.data(), static_cast<std::size_t>(count));
+  do {
+    const ssize_t count = channel_->receive(buffer);
+    if (count < 0 && errno == EAGAIN) return;
+    if (count <= 0)
+      throw Failure(fmt::format("a well-behaved client was hung up on: {}", count == 0 ? "end" : std::strerror(errno)));
+    in_.append(buffer.data(), static_cast<std::size_t>(count));
+  } while (channel_->has_buffered());
+}
+
+// Until there is something to read or room to write.
+void WireSocket::await() {
+  pollfd waiting{fd(), static_cast<short>(has_output() ? POLLIN | POLLOUT : POLLIN), 0};
+  if (poll(&waiting, 1, kWaitMs) <= 0) throw Failure(fmt::format("no answer from the broker within {} ms", kWaitMs));
 }
 
 std::optional<wire::Frame> WireSocket::next() {
@@ -74,10 +92,9 @@ std::optional<wire::Frame> WireSocket::next() {
 wire::Frame WireSocket::wait() {
   for (;;) {
     if (const auto frame = next()) return *frame;
-    pollfd waiting{fd_, static_cast<short>(has_output() ? POLLIN | POLLOUT : POLLIN), 0};
-    if (poll(&waiting, 1, kWaitMs) <= 0) throw Failure(fmt::format("no answer from the broker within {} ms", kWaitMs));
-    if ((waiting.revents & POLLOUT) != 0) flush();
-    if ((waiting.revents & ~POLLOUT) != 0) receive();
+    await();
+    flush();
+    receive();
   }
 }
 

@@ -1,11 +1,13 @@
-// A plain loopback connection that yields whole packets. Threads: one user.
+// A loopback connection through a door of the broker that yields whole packets. Threads: one user.
 #pragma once
 
 #include <chrono>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 
+#include "door.h"
 #include "wire/decode.h"
 
 namespace petrel::hostile {
@@ -13,18 +15,18 @@ namespace petrel::hostile {
 class WireSocket {
  public:
   // Connects and waits for it; throws Failure.
-  WireSocket(std::uint16_t port, wire::ProtocolVersion version);
+  WireSocket(const Door& door, wire::ProtocolVersion version);
   ~WireSocket();
   WireSocket(const WireSocket&) = delete;
   WireSocket& operator=(const WireSocket&) = delete;
 
-  int fd() const { return fd_; }
+  int fd() const { return channel_->fd(); }
   wire::ProtocolVersion version() const { return version_; }
 
   // Sends now what the socket takes, and keeps the rest for flush().
   void send(BytesView bytes);
   void flush();
-  bool has_output() const { return !out_.empty(); }
+  bool has_output() const { return !out_.empty() || channel_->wants_write(); }
 
   // Takes what has arrived, without waiting. Throws Failure when the broker has closed.
   void receive();
@@ -34,7 +36,9 @@ class WireSocket {
   wire::Frame wait();
 
  private:
-  int fd_ = -1;
+  void await();
+
+  std::unique_ptr<Channel> channel_;
   wire::ProtocolVersion version_;
   std::string in_;
   std::size_t taken_ = 0;

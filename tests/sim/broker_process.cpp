@@ -14,6 +14,7 @@ struct BrokerProcess::SimConnection final : broker::Connection {
   std::shared_ptr<Link> link;
   std::string partial;
   bool paused = false;
+  bool yielded = false;  // `partial` has whole packets
   bool closing = false;
   bool dead = false;
 };
@@ -55,7 +56,7 @@ class BrokerProcess::Driver final : public broker::ShardHost {
     if (!mail.empty() || !handed_over.empty()) return true;
     return std::any_of(connections.begin(), connections.end(), [](const auto& c) {
       if (c->paused) return false;
-      return !c->link->to_broker.empty() || c->link->client_gone || !c->output.empty();
+      return c->yielded || !c->link->to_broker.empty() || c->link->client_gone || !c->output.empty();
     });
   }
 
@@ -63,6 +64,7 @@ class BrokerProcess::Driver final : public broker::ShardHost {
   void request_flush(broker::Connection&) override {}
   void close(broker::Connection& connection) override { static_cast<SimConnection&>(connection).closing = true; }
   void resume(broker::Connection& connection) override { resumed_.push_back(static_cast<SimConnection*>(&connection)); }
+  bool turn_is_long() override { return chance(2) == 0; }
   void post(std::uint32_t to, broker::Mail what) override { process_.drivers_[to]->mail.push_back(std::move(what)); }
 
  private:
@@ -80,6 +82,7 @@ class BrokerProcess::Driver final : public broker::ShardHost {
 
   void read(SimConnection& connection, bool everything) {
     if (connection.dead || connection.paused || connection.closing) return;
+    if (std::exchange(connection.yielded, false)) return feed(connection, {});
     std::string& waiting = connection.link->to_broker;
     std::size_t count = waiting.size();
     if (!everything && count > 0) count = chance(3) == 0 ? chance(count + 1) : count;
@@ -104,6 +107,10 @@ class BrokerProcess::Driver final : public broker::ShardHost {
       case Then::kPause:
         connection.partial = input.substr(received.consumed);
         connection.paused = true;
+        return;
+      case Then::kYield:
+        connection.partial = input.substr(received.consumed);
+        connection.yielded = true;
         return;
       case Then::kClosed:
         return;

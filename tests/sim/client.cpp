@@ -16,7 +16,6 @@ using Session = ClientPlan::Session;
 
 namespace {
 
-constexpr std::uint32_t kShortExpiryS = 60;
 constexpr std::size_t kPlentyOfRoom = 1U << 20;
 
 bool is_will(const std::string& topic) { return topic.starts_with("will/"); }
@@ -100,7 +99,7 @@ void Client::connect(bool clean_start) {
   if (plan_.version == ProtocolVersion::kV5) {
     packet.receive_maximum = plan_.receive_maximum;
     packet.topic_alias_maximum = plan_.topic_alias_maximum;
-    if (plan_.session == Session::kExpires) packet.session_expiry_interval_s = kShortExpiryS;
+    if (plan_.session == Session::kExpires) packet.session_expiry_interval_s = ClientPlan::kShortExpiryS;
     if (plan_.session == Session::kForever && !clean_start) packet.session_expiry_interval_s = 0xffffffff;
   }
   std::string topic, payload;
@@ -140,6 +139,7 @@ void Client::publish(const std::string& topic, Qos qos, bool retain, bool clears
   publication.clears = clears;
   publication.may_expire = !retain && plan_.version == ProtocolVersion::kV5 && world_.dice(8) == 0;
   publication.sent_at = world_.next_step();
+  publication.sent_at_ms = world_.now();
   all.push_back(publication);
   const Pending pending{qos == Qos::k0 ? PacketId{0} : next_packet_id(), all.size() - 1, false};
   write_publish(pending, false);
@@ -147,7 +147,8 @@ void Client::publish(const std::string& topic, Qos qos, bool retain, bool clears
 }
 
 void Client::write_publish(const Pending& pending, bool dup) {
-  const Publication& publication = world_.history().publications[pending.publication];
+  Publication& publication = world_.history().publications[pending.publication];
+  ++publication.attempts;
   const std::string payload = publication.clears ? "" : std::to_string(pending.publication);
   wire::Publish packet;
   packet.dup = dup;
@@ -156,7 +157,7 @@ void Client::write_publish(const Pending& pending, bool dup) {
   packet.topic = publication.topic;
   packet.packet_id = pending.id;
   packet.payload = payload;
-  if (publication.may_expire) packet.properties.message_expiry_interval_s = 5;
+  if (publication.may_expire) packet.properties.message_expiry_interval_s = kExpiryMs / 1000;
   write(packet);
   if (publication.qos == Qos::k1) puback_due_.push_back(pending.id);
   if (publication.qos == Qos::k2) pubrec_due_.push_back(pending.id);
@@ -237,10 +238,15 @@ void Client::settle_will(bool polite) {
 
 void Client::lose_connection() {
   settle_will(false);
+  look_at_link();
   link_->client_gone = true;
   link_.reset();
   state_ = State::kClosed;
   left_at_ = world_.next_step();
+  if (gone_since_ == kNever) {
+    gone_since_ = world_.now();
+    gone_step_ = left_at_;
+  }
   owed_.clear();
   window_.clear();
   aliases_.clear();
@@ -255,6 +261,37 @@ void Client::lose_connection() {
   asked_.clear();
   removing_.clear();
   if (plan_.session == Session::kClean) lose_session();
+}
+
+void Client::look_at_link() {
+  if (link_ == nullptr || !link_->broker_gone || gone_since_ != kNever) return;
+  gone_since_ = world_.now();
+  gone_step_ = world_.next_step();
+}
+
+// The broker takes it for here again, at the latest when its CONNACK comes.
+void Client::come_back(bool present) {
+  if (gone_since_ == kNever) return;
+  const Away away{std::exchange(gone_since_, kNever), world_.now()};
+  const TimeMs absence = away.to - away.from;
+  if (plan_.session == Session::kExpires && session_known_ && !asked_clean_ && !present &&
+      absence < TimeMs{ClientPlan::kShortExpiryS} * 1000)
+    violation("the session ended before its time [MQTT-3.1.2-23]");
+  away_.push_back(away);
+  const TimeMs ttl = world_.settings().subscription_ttl_ms;
+  if (ttl == 0 || absence < ttl) return;
+  for (SubscriptionSpan& span : spans_) span.ended_at = std::min(span.ended_at, gone_step_);
+}
+
+bool Client::may_have_outstayed(const Publication& publication) const {
+  const broker::Settings& settings = world_.settings();
+  const Qos qos = std::min(publication.qos, plan_.subscription_qos);
+  const TimeMs ttl = qos == Qos::k0   ? settings.message_ttl_qos0_ms
+                     : qos == Qos::k1 ? settings.message_ttl_qos1_ms
+                                      : settings.message_ttl_qos2_ms;
+  return ttl != 0 && std::any_of(away_.begin(), away_.end(), [&](const Away& away) {
+           return away.to - std::max(away.from, publication.sent_at_ms) >= ttl;
+         });
 }
 
 void Client::lose_session() {
@@ -353,7 +390,9 @@ void Client::on_connack(const wire::Connack& connack) {
   if (asked_clean_ && connack.session_present) violation("session present after a clean start [MQTT-3.2.2-2]");
   if (plan_.session == Session::kForever && !asked_clean_ && session_known_ && !present)
     violation("the session is lost");
+  come_back(present);
   if (!present) lose_session();
+  if (!present) ++sessions_begun_;
   session_known_ = true;
   unanswered_ = false;
   state_ = State::kOpen;
@@ -471,7 +510,7 @@ void Client::on_ack(const wire::Ack& ack) {
   if (it == pending_.end()) violation(std::string(wire::name(ack.type)) + " for a packet identifier not in use");
   Publication& publication = world_.history().publications[it->publication];
   const bool refused = wire::is_error(ack.reason);
-  if (refused && !world_.refusals_expected() && ack.type != PacketType::kPubcomp)
+  if (refused && !world_.refusals_expected() && ack.type != PacketType::kPubcomp && !world_.may_be_refused(publication))
     violation("message " + std::to_string(it->publication) + " refused: " + std::string(wire::name(ack.reason)));
   world_.trace(id() + " hears " + std::string(wire::name(ack.type)) + " for " + std::to_string(it->publication));
   if (ack.type == PacketType::kPubcomp) {

@@ -31,6 +31,10 @@ class Surroundings {
   // Whether the store has been in trouble lately, or the broker has been shutting down: refusals are in order.
   virtual bool refusals_expected() const = 0;
   virtual bool store_was_in_trouble() const = 0;
+  // Whether the queues of receivers may have had no room for it.
+  virtual bool may_be_refused(const Publication& publication) const = 0;
+  virtual const broker::Settings& settings() const = 0;
+  virtual TimeMs now() const = 0;
   virtual void trace(const std::string& line) = 0;
 
  protected:
@@ -39,6 +43,7 @@ class Surroundings {
 
 struct ClientPlan {
   enum class Session : std::uint8_t { kClean, kExpires, kForever };
+  static constexpr std::uint32_t kShortExpiryS = 60;
   int number = 0;
   wire::ProtocolVersion version = wire::ProtocolVersion::kV311;
   Session session = Session::kForever;
@@ -71,8 +76,12 @@ class Client {
   void unsubscribe(std::size_t which);
   void disconnect();
   void cut();
+  // Notes that the broker has closed the link, which the client may hear later.
+  void look_at_link();
   void send_owed(std::size_t count);
 
+  // How many sessions it has had.
+  std::size_t sessions_begun() const { return sessions_begun_; }
   bool open() const { return state_ == State::kOpen; }
   bool closed() const { return state_ == State::kClosed; }
   // Nothing is under way that ought to come to an end.
@@ -84,6 +93,8 @@ class Client {
   const std::vector<SubscriptionSpan>& subscriptions() const { return spans_; }
   bool is_subscribed(const std::string& filter) const;
   const std::map<std::string, std::string>& retained_seen() const { return retained_seen_; }
+  // Whether the broker may have thought the client away for so long that a message went.
+  bool may_have_outstayed(const Publication& publication) const;
 
  private:
   enum class State : std::uint8_t { kClosed, kConnecting, kOpen };
@@ -108,6 +119,7 @@ class Client {
   void resend();
   void lose_connection();
   void lose_session();
+  void come_back(bool present);
   void settle_will(bool polite);
   [[noreturn]] void violation(const std::string& what) const;
 
@@ -117,6 +129,7 @@ class Client {
   std::shared_ptr<Link> link_;
   std::string input_;
   bool session_known_ = false;
+  std::size_t sessions_begun_ = 0;
   bool asked_clean_ = false;
   bool unanswered_ = false;  // a CONNECT was sent whose CONNACK never came
   int connected_in_life_ = 0;
@@ -152,6 +165,13 @@ class Client {
   };
   std::map<wire::PacketId, Removing> removing_;  // UNSUBSCRIBE under way
   Step left_at_ = 0;
+  // When the broker may have thought it away: at most for so long.
+  struct Away {
+    TimeMs from = 0, to = 0;
+  };
+  std::vector<Away> away_;
+  TimeMs gone_since_ = kNever;  // kNever: here, or never been
+  Step gone_step_ = 0;
   std::optional<std::size_t> will_;
   struct Farewell {
     std::shared_ptr<Link> link;

@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/time.h"
 #include "wire/packet.h"
 
 namespace petrel::sim {
@@ -23,6 +24,8 @@ class Violation : public std::runtime_error {
 // Counts the clients' actions: the order in which things happened, as a client could know it.
 using Step = std::uint64_t;
 inline constexpr Step kNotYet = ~Step{0};
+// Message Expiry Interval of those that have one.
+inline constexpr TimeMs kExpiryMs = 5000;
 
 struct Publication {
   int publisher = 0;
@@ -31,6 +34,8 @@ struct Publication {
   bool retain = false, clears = false, may_expire = false;
   Step sent_at = 0;
   Step acknowledged_at = kNotYet;
+  TimeMs sent_at_ms = 0;
+  int attempts = 0;  // how often it was sent
   bool refused = false;
   bool acknowledged() const { return acknowledged_at != kNotYet; }
 };

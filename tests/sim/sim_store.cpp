@@ -9,7 +9,8 @@ class SimStore::SimLane final : public storage::Lane {
  public:
   explicit SimLane(SimStore& store) : store_(store) {}
   ~SimLane() override {
-    std::erase_if(store_.operations_, [this](const Operation& operation) { return operation.lane == this; });
+    for (auto* operations : {&store_.operations_, &store_.unsynced_})
+      std::erase_if(*operations, [this](const Operation& operation) { return operation.lane == this; });
   }
 
   void commit(storage::Batch batch) override { store_.submit({this, std::move(batch), std::nullopt}); }
@@ -53,12 +54,22 @@ void SimStore::advance(std::size_t count) {
     operations_.pop_front();
     if (operation.read) {
       const Operation::Read& read = *operation.read;
-      operation.lane->pages.push_back(durable_.read(read.session, read.position, read.limit, read.limit_bytes));
+      operation.lane->pages.push_back(disk_.written().read(read.session, read.position, read.limit, read.limit_bytes));
       operation.lane->pages.back().request = read.request;
     } else {
-      operation.lane->committed.push_back(operation.batch.number);
-      durable_.apply(std::move(operation.batch));
+      disk_.written().apply(operation.batch);
+      unsynced_.push_back(std::move(operation));
     }
+  }
+  if (eager_ || !syncs_late_) sync(unsynced_.size());
+}
+
+void SimStore::sync(std::size_t count) {
+  for (; count > 0 && !unsynced_.empty() && !trouble_; --count) {
+    Operation operation = std::move(unsynced_.front());
+    unsynced_.pop_front();
+    operation.lane->committed.push_back(operation.batch.number);
+    disk_.synced(std::move(operation.batch));
   }
 }
 

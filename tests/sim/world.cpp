@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "examination.h"
 #include "topics/topic.h"
 #include "wire/encode.h"
 
@@ -28,12 +29,29 @@ World::World(std::uint64_t seed, bool trace, Log& log) : random_(seed), trace_(t
   settings_.max_output_bytes = dice(3) == 0 ? 300 : 1U << 20;
   may_have_trouble_ = dice(3) == 0;
   settings_.match_cache_topics = dice(2) == 0 ? 2 : 1000;
-  settings_.queue_qos0 = dice(3) == 0;
-  settings_.queue_policy = dice(3) == 0 ? broker::QueuePolicy::kReject : broker::QueuePolicy::kDropNewest;
-  store_ = std::make_unique<SimStore>(durable_);
+  set_limits();
+  syncs_late_ = dice(3) == 0;
+  open_store(false);
   broker_ =
       std::make_unique<BrokerProcess>(settings_, 1 + static_cast<std::uint32_t>(dice(3)), *store_, random_, log_, now_);
   make_clients();
+}
+
+// Queues with little room, and times to live, each in some of the runs.
+void World::set_limits() {
+  settings_.queue_qos0 = dice(3) == 0;
+  constexpr broker::QueuePolicy kPolicies[] = {broker::QueuePolicy::kReject, broker::QueuePolicy::kDropNewest,
+                                               broker::QueuePolicy::kDropOldest};
+  settings_.queue_policy = kPolicies[dice(3)];
+  if (dice(3) == 0) settings_.max_queued_messages = 5 + dice(16);
+  if (dice(5) == 0) settings_.max_backlog_messages_total = 10 + dice(16);
+  constexpr TimeMs kTtl[] = {0, 2'000, 20'000, 200'000};
+  if (dice(3) == 0) {
+    settings_.message_ttl_qos0_ms = kTtl[dice(4)];
+    settings_.message_ttl_qos1_ms = kTtl[dice(4)];
+    settings_.message_ttl_qos2_ms = kTtl[dice(4)];
+  }
+  if (dice(6) == 0) settings_.subscription_ttl_ms = kTtl[1 + dice(3)];
 }
 
 void World::trace(const std::string& line) {
@@ -101,13 +119,13 @@ void World::run() {
   const std::uint64_t count = 50 + dice(400);
   for (std::uint64_t i = 0; i < count; ++i) happen();
   heal();
-  reconnect_all();
-  settle("after healing");
+  settle_and_reconnect();
   check_messages();
   check_shared();
   check_wills();
   check_retained();
   check_windows();
+  examine();
   end_sessions();
   check_nothing_is_left();
 }
@@ -124,6 +142,7 @@ void World::happen() {
   } else if (what < 900) {
     turn(dice(2) == 0);
   } else if (what < 970) {
+    if (dice(2) == 0) store_->sync(1 + dice(8));
     store_->advance(1 + dice(8));
   } else if (what < 978) {
     now_ += static_cast<TimeMs>(dice(dice(4) == 0 ? 200'000 : 3'000));
@@ -151,6 +170,13 @@ void World::turn(bool everything) {
   }
   if (broker_->largest_output() > settings_.max_output_bytes + std::size_t{64} * 1024)
     throw Violation("an output of " + std::to_string(broker_->largest_output()) + " bytes");
+  for (auto& client : clients_) client->look_at_link();
+}
+
+void World::open_store(bool eager) {
+  store_ = std::make_unique<SimStore>(disk_);
+  store_->set_syncs_late(syncs_late_);
+  store_->set_eager(eager);
 }
 
 void World::restart(bool kill) {
@@ -160,15 +186,17 @@ void World::restart(bool kill) {
     store_->set_trouble(false);
     broker_->shut_down(now_);
     // A graceful stop waits for the store.
+    store_->set_syncs_late(false);
     store_->advance(store_->waiting());
     turn(true);
     store_->advance(store_->waiting());
   }
   ++restarts_;
+  const bool loses = store_->unsynced() != 0;
   broker_.reset();
-  const bool eager = dice(3) == 0;
-  store_ = std::make_unique<SimStore>(durable_);
-  store_->set_eager(eager);
+  for (auto& client : clients_) client->look_at_link();
+  if (loses) disk_.lose_unsynced();
+  open_store(dice(3) == 0);
   now_ += static_cast<TimeMs>(dice(5'000));
   broker_ =
       std::make_unique<BrokerProcess>(settings_, 1 + static_cast<std::uint32_t>(dice(3)), *store_, random_, log_, now_);
@@ -211,9 +239,20 @@ void World::stranger() {
 
 // Nothing goes wrong any more, and everything under way comes to its end.
 void World::settle(const std::string& when) {
+  if (settles(when)) return;
+  std::string why = "not quiet " + when + "; store " + std::to_string(store_->waiting());
+  if (broker_->has_work()) why += "; the broker has work";
+  for (auto& client : clients_)
+    if (!client->quiet()) why += "; " + client->why_not_quiet();
+  throw Violation(why);
+}
+
+bool World::settles(const std::string& when) {
+  trace("settling " + when);
   for (int round = 0; round < 3000; ++round) {
     now_ += 1;
     store_->advance(store_->waiting());
+    store_->sync(store_->waiting());
     turn(true);
     bool quiet = !broker_->has_work() && store_->waiting() == 0;
     for (auto& client : clients_) {
@@ -222,13 +261,13 @@ void World::settle(const std::string& when) {
       quiet = quiet && client->quiet();
     }
     for (auto& link : strangers_) link->to_client.clear();
-    if (quiet && !broker_->has_work() && store_->waiting() == 0) return;
+    if (quiet && !broker_->has_work() && store_->waiting() == 0) return true;
+    // Who is hung up on has to come again first.
+    if (round > 20 && std::any_of(clients_.begin(), clients_.end(),
+                                  [](const auto& client) { return client->closed() && !client->quiet(); }))
+      return false;
   }
-  std::string why = "not quiet " + when + "; store " + std::to_string(store_->waiting());
-  if (broker_->has_work()) why += "; the broker has work";
-  for (auto& client : clients_)
-    if (!client->quiet()) why += "; " + client->why_not_quiet();
-  throw Violation(why);
+  return false;
 }
 
 void World::heal() {
@@ -260,12 +299,24 @@ void World::reconnect_all() {
   throw Violation("a client cannot connect though nothing is wrong");
 }
 
+// A 3.x publisher whose message is refused is hung up on, and comes again.
+void World::settle_and_reconnect() {
+  for (int attempt = 0; attempt < 40; ++attempt) {
+    reconnect_all();
+    if (settles("after healing")) return;
+  }
+  settle("after healing");
+}
+
 void World::check_messages() {
   for (auto& client : clients_) {
     if (!client->plan().group.empty()) continue;
     for (std::size_t i = 0; i < history_.publications.size(); ++i) {
       const Publication& publication = history_.publications[i];
+      if (publication.refused && publication.attempts == 1 && client->received(i))
+        throw Violation("refused message " + std::to_string(i) + " came to " + client->id());
       if (publication.retain || publication.clears || client->received(i)) continue;
+      if (client->may_have_outstayed(publication) || allowance_.may_be_dropped(*client, publication)) continue;
       for (const SubscriptionSpan& span : client->subscriptions())
         if (topics::matches(span.filter, publication.topic) && History::must_bring(span, publication))
           throw Violation("acknowledged message " + std::to_string(i) + " never came to " + client->id());
@@ -289,6 +340,7 @@ void World::check_shared() {
     if (publication.qos == Qos::k2 ? qos2_may_end : qos1_may_end) continue;
     bool due = false, came = false;
     for (auto& client : clients_) {
+      if (client->may_have_outstayed(publication) || allowance_.may_be_dropped(*client, publication)) came = true;
       came = came || client->received(i);
       for (const SubscriptionSpan& span : client->subscriptions())
         due = due || (span.filter == kGroupFilter && client->plan().session == Session::kForever &&
@@ -302,10 +354,12 @@ void World::check_wills() {
   // Delayed wills are due by now.
   now_ += 10'000;
   settle("for wills");
+  const bool may_be_lost =
+      settings_.subscription_ttl_ms != 0 || settings_.message_ttl_qos2_ms != 0 || allowance_.may_lose_wills(observer());
   for (std::size_t i = 0; i < history_.wills.size(); ++i) {
     const WillRecord& will = history_.wills[i];
     if (will.seen > 1) throw Violation("will " + std::to_string(i) + " came " + std::to_string(will.seen) + " times");
-    if (will.due == WillRecord::Due::kYes && will.seen == 0)
+    if (will.due == WillRecord::Due::kYes && will.seen == 0 && !may_be_lost)
       throw Violation("will " + std::to_string(i) + " of client " + std::to_string(will.client) + " never came");
     if (will.given_up_in_life == restarts_ && !store_was_in_trouble_ && will.seen != 0)
       throw Violation("will " + std::to_string(i) + " came though the client had disconnected [MQTT-3.14.4-3]");
@@ -366,6 +420,29 @@ void World::check_windows() {
   }
 }
 
+// Exactly what the limits and times to live say, of one client whose session outlives its connection.
+void World::examine() {
+  std::vector<Client*> able;
+  for (auto& client : clients_)
+    if (client.get() != &observer() && client->plan().group.empty() && client->plan().session != Session::kClean)
+      able.push_back(client.get());
+  if (able.empty()) return;
+  Client& chosen = *able[dice(able.size())];
+  // Retained messages, which its other subscriptions would bring, are not what is examined.
+  refusals_expected_ = settings_.queue_policy == broker::QueuePolicy::kReject;
+  Examination examination(
+      settings_, history_, [this] { settle("in the examination"); },
+      [this](TimeMs time) {
+        for (int i = 0; i < 10; ++i) {
+          now_ += time / 10;
+          turn(true);
+        }
+      },
+      [this](std::uint64_t sides) { return dice(sides); });
+  examination.run(chosen, observer(), "window/" + std::to_string(chosen.plan().number));
+  refusals_expected_ = false;
+}
+
 void World::end_sessions() {
   std::vector<std::string> topics;
   for (const Publication& publication : history_.publications)
@@ -412,7 +489,7 @@ void World::check_nothing_is_left() {
     }
     void on_will(storage::SessionId, const storage::WillRecord&) override { records.emplace_back("will"); }
   } count;
-  (void)durable_.recover(count);
+  (void)disk_.written().recover(count);
   if (!count.records.empty())
     throw Violation(std::to_string(count.records.size()) +
                     " records are left in the store, the first: " + count.records.front());

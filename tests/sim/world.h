@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "allowance.h"
 #include "base/log.h"
 #include "base/random.h"
 #include "broker_process.h"
@@ -33,22 +34,30 @@ class World final : public Surroundings {
   int restarts() const override { return restarts_; }
   bool refusals_expected() const override { return refusals_expected_; }
   bool store_was_in_trouble() const override { return store_was_in_trouble_; }
+  bool may_be_refused(const Publication& publication) const override { return allowance_.may_be_refused(publication); }
+  const broker::Settings& settings() const override { return settings_; }
+  TimeMs now() const override { return now_; }
   void trace(const std::string& line) override;
 
  private:
+  void set_limits();
   void make_clients();
   void happen();
   void turn(bool everything);
   void restart(bool kill);
+  void open_store(bool eager);
   void stranger();
   void settle(const std::string& when);
+  bool settles(const std::string& when);
   void heal();
   void reconnect_all();
+  void settle_and_reconnect();
   void check_messages();
   void check_shared();
   void check_wills();
   void check_retained();
   void check_windows();
+  void examine();
   void end_sessions();
   void check_nothing_is_left();
   Client& observer() { return *clients_.back(); }
@@ -66,10 +75,12 @@ class World final : public Surroundings {
   bool store_was_in_trouble_ = false;
   bool strangers_may_stay_ = false;
   History history_;
-  storage::MemoryStore durable_{{.survives_reopen = true}};
+  Disk disk_;
+  bool syncs_late_ = false;
   std::unique_ptr<SimStore> store_;
   std::unique_ptr<BrokerProcess> broker_;
   std::vector<std::unique_ptr<Client>> clients_;
+  Allowance allowance_{settings_, clients_, history_};
   std::vector<std::shared_ptr<Link>> strangers_;
 };
 
