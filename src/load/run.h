@@ -20,7 +20,7 @@ struct RunError {
   std::string what;
 };
 
-class Run final : LinkHost {
+class Run final : public LinkHost {
  public:
   explicit Run(const Plan& plan);
   ~Run();
