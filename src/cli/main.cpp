@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <exception>
 
+#include "cli/bench_command.h"
 #include "cli/pub_sub.h"
 #include "cli/serve_command.h"
 #include "cli/store_command.h"
@@ -63,8 +64,11 @@ int run(int argc, char** argv) {
   // The clients have flags of their own; here they are only named, for the list of commands.
   app.add_subcommand("pub", "Publish messages (petrel pub --help)");
   app.add_subcommand("sub", "Subscribe to topics and print the messages (petrel sub --help)");
+  app.add_subcommand("bench", "Load a broker, and check what comes of it (petrel bench --help)");
   const std::vector<std::string> arguments(argv + 1, argv + argc);
   if (!arguments.empty() && arguments[0] == "pub") return petrel::cli::pub({arguments.begin() + 1, arguments.end()});
+  if (!arguments.empty() && arguments[0] == "bench")
+    return petrel::cli::bench({arguments.begin() + 1, arguments.end()});
   if (!arguments.empty() && arguments[0] == "sub") return petrel::cli::sub({arguments.begin() + 1, arguments.end()});
 
   ServeOptions serve_options;
