@@ -59,7 +59,7 @@ class EventLoop {
   TimeMs now() const { return clock_.now(); }
 
  private:
-  static constexpr int kEventsPerTurn = 256;
+  static constexpr int kEventsPerTurn = 2048;
   int timeout_ms(TurnHooks& hooks) const;
 
   SteadyClock clock_;

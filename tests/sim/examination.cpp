@@ -71,9 +71,8 @@ Examination::Expected Examination::expect(const Publication& publication, std::s
   }
   const std::size_t most = std::min(settings_.max_queued_messages, total_limit());
   if (waiting >= most && settings_.queue_policy == QueuePolicy::kDropNewest) made.queued = false;
-  // QoS 0 is never refused; and what a full queue takes of it stays.
-  if (waiting >= most && settings_.queue_policy == QueuePolicy::kReject && publication.qos != Qos::k0)
-    made.refused = granted != Qos::k0 || waiting >= total_limit();
+  // QoS 0 is never refused, nor what a receiver is to get with QoS 0; what a full queue takes of it stays.
+  made.refused = waiting >= most && settings_.queue_policy == QueuePolicy::kReject && qos != Qos::k0;
   if (made.refused) made.queued = false;
   if (made.queued) ++waiting;
   if (settings_.queue_policy == QueuePolicy::kDropOldest) waiting = std::min(waiting, most);
