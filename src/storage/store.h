@@ -109,7 +109,8 @@ struct Enqueue {
 struct Acknowledge {
   SessionId session;
   MessageId message;
-};  // the message leaves this session's queue
+};  // the message leaves this session's queue; a store may make this last later than it reports the batch, for it only
+    // spares the receiver a copy
 struct PutOutgoing {
   SessionId session;
   OutgoingRecord record;
