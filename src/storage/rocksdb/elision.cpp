@@ -56,6 +56,10 @@ void Elision::drop_stale(Ring<UnwrittenEntry>& entries) const {
 }
 
 void Elision::note(State& state, Acknowledge& change) {
+  if (!change.delivered) {
+    ++state.urgent;
+    return;
+  }
   SessionState* session = find(change.session);
   if (session == nullptr || !session->unwritten || !cancel(*session->unwritten, change.message)) {
     ++state.later;

@@ -6,6 +6,9 @@
 // That holds for QoS 1 and less. An entry of QoS 2 stays, since its acknowledgement comes with a record of the
 // exchange, and the two belong together.
 //
+// It holds only of what was delivered. An acknowledgement without that takes effect with its batch, never before: the
+// same batch may hand the message on to another session.
+//
 // An acknowledgement itself may be written after its batch is reported: nobody waits for it, and if the process is
 // killed before, the message is delivered again, which QoS 1 allows.
 //
