@@ -39,14 +39,16 @@ void Elision::note(State& state, Enqueue& change, std::size_t place) {
   }
   if (!session->unwritten) session->unwritten = std::make_unique<Unwritten>();
   Unwritten& unwritten = *session->unwritten;
-  if (unwritten.credit < 0) {
-    ++unwritten.credit;
-    ++state.urgent;
-    return;
+  const bool doubtful = unwritten.credit < 0;
+  if (doubtful) ++unwritten.credit;
+  drop_stale(unwritten.entries);
+  unwritten.entries.push_back({change.entry.id, first_ + states_.size() - 1, place, doubtful});
+  if (doubtful) {
+    ++state.doubtful;
+  } else {
+    ++state.awaited;
+    ++awaited_;
   }
-  unwritten.entries.push_back({change.entry.id, first_ + states_.size() - 1, place});
-  ++state.awaited;
-  ++awaited_;
 }
 
 void Elision::drop_stale(Ring<UnwrittenEntry>& entries) const {
@@ -54,6 +56,10 @@ void Elision::drop_stale(Ring<UnwrittenEntry>& entries) const {
 }
 
 void Elision::note(State& state, Acknowledge& change) {
+  if (!change.delivered) {
+    ++state.urgent;
+    return;
+  }
   SessionState* session = find(change.session);
   if (session == nullptr || !session->unwritten || !cancel(*session->unwritten, change.message)) {
     ++state.later;
@@ -76,8 +82,12 @@ bool Elision::cancel(Unwritten& unwritten, MessageId message) {
     auto& enqueue = std::get<Enqueue>(state.batch->changes[entry.place]);
     enqueue.session = 0;
     enqueue.entry.message = nullptr;
-    --state.awaited;
-    --awaited_;
+    if (entry.doubtful) {
+      --state.doubtful;
+    } else {
+      --state.awaited;
+      --awaited_;
+    }
     ++elided_;
     entry.batch = 0;
     return true;
@@ -85,17 +95,17 @@ bool Elision::cancel(Unwritten& unwritten, MessageId message) {
   return false;
 }
 
-void Elision::pop_front() {
+void Elision::pop_front(bool in_vain) {
   const State& state = states_.front();
-  for (std::size_t i = 0; state.awaited != 0 && i < state.batch->changes.size(); ++i) {
+  for (std::size_t i = 0; state.awaited != 0 && in_vain && i < state.batch->changes.size(); ++i) {
     const auto* enqueue = std::get_if<Enqueue>(&state.batch->changes[i]);
     SessionState* session = enqueue == nullptr || enqueue->session == 0 ? nullptr : find(enqueue->session);
     if (session == nullptr || !session->unwritten) continue;
     drop_stale(session->unwritten->entries);
     auto& entries = session->unwritten->entries;
     if (entries.empty() || entries.front().batch != first_) continue;
-    entries.pop_front();
-    session->unwritten->credit = std::max(session->unwritten->credit - kLate, kLeastCredit);
+    if (!entries.pop_front().doubtful)
+      session->unwritten->credit = std::max(session->unwritten->credit - kLate, kLeastCredit);
   }
   awaited_ -= state.awaited;
   states_.pop_front();

@@ -6,6 +6,9 @@
 // That holds for QoS 1 and less. An entry of QoS 2 stays, since its acknowledgement comes with a record of the
 // exchange, and the two belong together.
 //
+// It holds only of what was delivered. An acknowledgement without that takes effect with its batch, never before: the
+// same batch may hand the message on to another session.
+//
 // An acknowledgement itself may be written after its batch is reported: nobody waits for it, and if the process is
 // killed before, the message is delivered again, which QoS 1 allows.
 //
@@ -28,20 +31,21 @@ class Elision {
   // What a batch still waits for.
   struct State {
     Batch* batch = nullptr;
-    std::uint32_t urgent = 0;   // changes that must be written before it is reported
-    std::uint32_t awaited = 0;  // entries whose acknowledgement is likely to come
-    std::uint32_t later = 0;    // acknowledgements of messages that were written before
-    bool is_settled() const { return urgent == 0 && awaited == 0; }
+    std::uint32_t urgent = 0;    // changes that must be written before it is reported
+    std::uint32_t awaited = 0;   // entries whose acknowledgement is likely to come
+    std::uint32_t doubtful = 0;  // entries whose acknowledgement may come, but not soon
+    std::uint32_t later = 0;     // acknowledgements of messages that were written before
+    bool is_settled() const { return urgent + awaited + doubtful == 0; }
     bool is_void() const { return is_settled() && later == 0; }
   };
 
   void add(Batch& batch);
   // Something that is no batch takes a place in the order.
-  void add_other() { states_.push_back({nullptr, 1, 0, 0}); }
+  void add_other() { states_.push_back({.urgent = 1}); }
   std::size_t size() const { return states_.size(); }
   const State& at(std::size_t place) const { return states_[place]; }
-  // The oldest is written, or has nothing to write.
-  void pop_front();
+  // The oldest is written, or has nothing to write. `in_vain`: it was held back as long as it might.
+  void pop_front(bool in_vain = false);
   // Forgets all that waits.
   void clear();
 

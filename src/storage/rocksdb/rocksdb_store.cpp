@@ -20,7 +20,7 @@ namespace {
 // by then and need no writing, which is cheaper for all than to be quick.
 constexpr std::size_t kBusyChanges = 256;
 constexpr int kBusyFactor = 4;
-constexpr auto kWriteTime = std::chrono::microseconds(3);  // of an entry with its message, roughly
+constexpr auto kWriteTime = std::chrono::microseconds(8);  // of an entry with its message, roughly
 constexpr auto kMostPatience = std::chrono::milliseconds(20);
 constexpr auto kLater = std::chrono::milliseconds(10);       // acknowledgements that nobody waits for
 constexpr auto kLookEvery = std::chrono::microseconds(100);  // under load
@@ -243,14 +243,15 @@ std::size_t RocksStore::find_due() {
   const auto now = Clock::now();
   const auto next_group =
       group_began_ + (last_changes_ < kBusyChanges ? options_.spacing : options_.spacing * kBusyFactor);
-  const auto patience = std::clamp<Clock::duration>(elision.awaited() * kWriteTime, options_.spacing, kMostPatience);
+  patience_ =
+      std::clamp<Clock::duration>(elision.awaited() * kWriteTime, options_.spacing * kBusyFactor, kMostPatience);
   next_due_ = Clock::time_point::max();
   std::size_t count = 0;
   for (std::size_t i = 0; i < taken_.size(); ++i) {
     const rocks::Elision::State& state = elision.at(i);
     Clock::time_point due = taken_[i].came + kLater;
-    if (state.awaited != 0) due = taken_[i].came + patience;
-    if (state.urgent != 0) due = next_group;
+    if (state.awaited != 0) due = taken_[i].came + patience_;
+    if (state.urgent + state.doubtful != 0) due = next_group;
     if (hurry_ || due <= now) {
       count = i + 1;
       next_due_ = Clock::time_point::max();
@@ -267,8 +268,8 @@ void RocksStore::write_group(std::size_t count) {
   std::vector<Item> group, reads;
   std::size_t changes = 0;
   for (; count != 0 && changes < kGroupChanges; --count, taken_.pop_front()) {
-    parts_->elision.pop_front();
     Item& item = taken_.front();
+    parts_->elision.pop_front(item.came + patience_ <= group_began_);
     const Batch* batch = std::get_if<Batch>(&item.what);
     if (batch != nullptr) changes += batch->changes.size();
     (batch != nullptr ? group : reads).push_back(std::move(item));

@@ -166,6 +166,7 @@ class RocksStore final : public Store {
   // The writer's.
   std::deque<Item> taken_;  // elision_ has a state for each
   std::chrono::steady_clock::time_point group_began_, looked_, next_due_;
+  std::chrono::steady_clock::duration patience_{};
   std::size_t last_changes_ = 0;  // in the last group
   std::size_t new_changes_ = 0;   // taken when it looked the last time
   bool hurry_ = false;            // somebody waits for an end

@@ -19,6 +19,7 @@ struct UnwrittenEntry {
   MessageId message = 0;
   std::uint64_t batch = 0;  // 0: it has been acknowledged
   std::size_t place = 0;    // in the batch
+  bool doubtful = false;    // not waited for
 };
 struct Unwritten {
   Ring<UnwrittenEntry> entries;
