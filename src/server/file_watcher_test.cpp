@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <fstream>
 #include <mutex>
+#include <sstream>
 
 namespace petrel::server {
 namespace {
@@ -47,7 +48,7 @@ class FileWatcherTest : public testing::Test {
   fs::path folder_;
   std::mutex mutex_;
   std::condition_variable changed_;
-  std::string seen_;
+  std::string seen_ = "nothing yet";
   int calls_ = 0;
 };
 
