@@ -35,10 +35,18 @@ def environment():
     return {**os.environ, "ASAN_OPTIONS": f"quarantine_size_mb=4:{options}"}
 
 
+GIVEN = set()
+
+
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """One that has not been given before: several are asked for before any of them is taken."""
+    while True:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        if port not in GIVEN:
+            GIVEN.add(port)
+            return port
 
 
 def listener_table(keys):
