@@ -137,8 +137,10 @@ ssize_t Channel::send(BytesView bytes) {
   if (bend_ != 0) {
     RandomSource random(bend_);
     bend_ = random.next() | 1;
-    if (random.one_in(8) && !held_.empty())
-      held_[random.below(held_.size())] ^= static_cast<char>(1 << random.below(8));
+    if (random.one_in(8) && !held_.empty()) {
+      char& bent = held_[random.below(held_.size())];
+      bent = static_cast<char>(bent ^ (1 << random.below(8)));
+    }
   }
   if (!flush()) {
     errno = error_;

@@ -269,9 +269,9 @@ void Client::look_at_link() {
   gone_step_ = world_.next_step();
 }
 
-// The broker takes it for here again, at the latest when its CONNACK comes.
+// The broker takes it for here again, at the latest when its CONNACK comes; unless the broker is gone by then.
 void Client::come_back(bool present) {
-  if (gone_since_ == kNever) return;
+  if (gone_since_ == kNever || link_->broker_gone) return;
   const Away away{std::exchange(gone_since_, kNever), world_.now()};
   const TimeMs absence = away.to - away.from;
   if (plan_.session == Session::kExpires && session_known_ && !asked_clean_ && !present &&

@@ -91,7 +91,7 @@ MUTATIONS = [
     ('queues QoS 0 though nobody asked for it', 'broker/backlog.cpp', 'return settings_.queue_qos0 && !trouble_', 'return !trouble_'),
     ('delivers what has expired', 'broker/routing.cpp', 'if (delivery.message->expired(now_)) {\n      drop', 'if (false) {\n      drop'),
     ('delivers what has waited too long', 'broker/backlog.cpp', 'if (ttl == 0) return false;', 'return false;'),
-    ('drops what has waited half of its time', 'broker/backlog.cpp',
+    ('drops what has waited a twentieth of its time', 'broker/backlog.cpp',
      'return now_ - std::max(time_of(id), session.absence->left_at) >= ttl;',
      'return now_ - std::max(time_of(id), session.absence->left_at) >= ttl / 20;'),
     ('keeps the subscriptions of who stays away', 'broker/timers.cpp',
