@@ -230,6 +230,7 @@ void RocksStore::report_settled() {
       held.push_back(lane);
     }
   }
+  if (!settled.empty()) count([&](Counts& c) { c.elided = parts_->writer.counts().elided + elision.elided(); });
   finish(settled, Outcome::kCommitted);
   for (Item* item : settled) item->lane = nullptr;
   while (!taken_.empty() && taken_.front().lane == nullptr && elision.at(0).is_void()) {

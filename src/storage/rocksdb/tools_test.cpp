@@ -72,8 +72,7 @@ void fill(ContractLane& lane) {
                Enqueue{2, {868, message("a/b", ""), "", wire::Qos::k0, false, ""}}, PutOutgoing{1, {9, 356, false}},
                PutOutgoing{2, {10, 50, true}}, PutIncoming{2, 77}, PutRetained{message("kept", "r")},
                PutWill{2, {"will", "w\0w", std::string("\x01\x01", 2), wire::Qos::k1, true, 30, 60}}});
-  // Beside it something that is written before the batch is reported: then it is, too.
-  lane.commit({Acknowledge{2, 612}, PutIncoming{2, 77}});
+  lane.commit({Acknowledge{2, 612}});
 }
 
 TEST(StoreTools, ExportAndImportRoundTripWhileTheStoreIsInUse) {
