@@ -6,11 +6,15 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/bytes.h"
+#include "net/deflate.h"
+#include "net/websocket_extension.h"
 
 namespace petrel::net {
 
@@ -19,7 +23,8 @@ struct WebSocketSettings {
   // Pages that may connect ("https://example.com"); empty: any. Clients other than browsers send no origin and are not
   // held back by this.
   std::vector<std::string> origins;
-  std::uint64_t max_frame_bytes = 268'435'460;  // the largest MQTT packet in one frame
+  std::uint64_t max_frame_bytes = 268'435'460;   // the largest MQTT packet in one frame
+  std::shared_ptr<CompressionPool> compression;  // null: permessage-deflate is declined
 
   static constexpr std::size_t kMaxRequestBytes = 8192;
   static constexpr std::size_t kMaxHeaders = 64;
@@ -30,11 +35,12 @@ class WebSocketHandshake {
   struct Outcome {
     enum class Kind : std::uint8_t { kNeedMore, kAccepted, kRefused };
     Kind kind = Kind::kNeedMore;
-    std::size_t consumed = 0;  // what follows belongs to the frames
-    int status = 0;            // 101, or that of the refusal
-    std::string answer;        // to be sent
-    std::string subprotocol;   // when accepted
-    std::string_view why;      // when refused
+    std::size_t consumed = 0;             // what follows belongs to the frames
+    int status = 0;                       // 101, or that of the refusal
+    std::string answer;                   // to be sent
+    std::string subprotocol;              // when accepted
+    std::optional<DeflateTerms> deflate;  // when accepted, and agreed on
+    std::string_view why;                 // when refused
   };
   // Looks at all that has come so far, which may only have grown since the last call.
   Outcome take(BytesView received, const WebSocketSettings& settings);

@@ -75,6 +75,8 @@ net::WebSocketSettings websocket_settings(const ListenerConfig& listener) {
   net::WebSocketSettings settings;
   settings.path = listener.path;
   settings.origins = listener.origins;
+  if (listener.compression.value_or(true))
+    settings.compression = std::make_shared<net::CompressionPool>(listener.compression_context.value_or(false));
   return settings;
 }
 
