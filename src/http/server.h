@@ -38,6 +38,8 @@ class Host {
   virtual Entered enter(std::size_t site, int fd) = 0;
   virtual void upgrade(std::size_t site, Entered connection, std::string received) = 0;
   virtual std::string metrics() = 0;
+  // What the start page is told of the broker's listeners: a JSON array.
+  virtual std::string listeners() = 0;
   virtual bool is_ready() = 0;
 
  protected:
@@ -70,6 +72,7 @@ class Server final : private net::TurnHooks {
 
   void accepted(std::size_t site, int fd);
   Response respond(const Site& site, const Request& request);
+  Response start_values(const Site& site);
   void remove(Connection& connection);
   void upgrade(Connection& connection);
 

@@ -42,6 +42,11 @@ bool WebSocketDeflate::drain(Gathering& out) {
   return run(held, out);
 }
 
+void WebSocketDeflate::forget() {
+  pending_ = {};
+  busy_ = false;
+}
+
 bool WebSocketDeflate::run(BytesView input, Gathering& out) {
   const std::size_t before = out.total();
   busy_ = true;

@@ -35,6 +35,8 @@ class WebSocketDeflate {
   [[nodiscard]] bool take(const Payload& payload, Gathering& out);
   [[nodiscard]] bool drain(Gathering& out);
   bool has_input() const { return busy_; }
+  // Nobody wants what the message under way still holds.
+  void forget();
 
   // The next message, of the pieces' first bytes: how many, and what it is made into. Nothing: better sent as it is.
   struct Message {

@@ -203,6 +203,19 @@ TEST_F(WebSocketDeflateTest, InflatesNoMoreThanIsAskedFor) {
   EXPECT_LT(pool_->held_bytes(), 100'000U);
 }
 
+TEST_F(WebSocketDeflateTest, InflatesNothingOnceItHasClosed) {
+  open();
+  below_->input = frame(compressed(std::string(100'000, 'a')));
+  EXPECT_EQ(read(100).bytes, 100U);
+  transport_->end_writing();
+  below_->input += frame(compressed(chat(1))) + masked(close_frame(CloseCode::kNormal, ""));
+  IoResult result;
+  do result = read();
+  while (result.status == IoStatus::kWouldBlock);
+  EXPECT_EQ(result.status, IoStatus::kEnd);
+  EXPECT_EQ(pool_->counts.in_plain, 100U);
+}
+
 TEST_F(WebSocketDeflateTest, RefusesWhatIsNoDeflate) {  // RFC 7692, 7.2.2; 6455, 7.4.1: 1007
   open();
   below_->input = frame("\xff\xff\xff\xff junk");

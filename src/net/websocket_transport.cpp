@@ -154,9 +154,10 @@ IoResult WebSocketTransport::after_reading(std::size_t payload_bytes) {
 }
 
 // Frames cannot be opened where they lie, since payload grows: they are read to a place of their own. What has been
-// read and finds no room stays until the next call.
+// read and finds no room stays until the next call. Once the end is announced, only the peer's is looked for.
 IoResult WebSocketTransport::read_compressed(std::span<const iovec> into) {
   Gathering out(into);
+  if (close_queued_) deflate_->forget();
   if (!deflate_->drain(out)) fail(CloseCode::kInvalidPayload, kNotDeflate);
   if (end_ != End::kOpen || out.total() != 0) return after_reading(out.total());
   std::array<char, kReadCompressedBytes> room;
@@ -177,7 +178,7 @@ IoResult WebSocketTransport::read_compressed(std::span<const iovec> into) {
     if (step.event == FrameDecoder::Event::kNeedMore && bytes.empty()) break;
     if (step.event != FrameDecoder::Event::kData) {
       take_event(step);
-    } else if (!deflate_->take({step.payload, step.compressed, step.ends}, out)) {
+    } else if (!close_queued_ && !deflate_->take({step.payload, step.compressed, step.ends}, out)) {
       fail(CloseCode::kInvalidPayload, kNotDeflate);
     }
   }

@@ -34,6 +34,7 @@ class HttpDoors final : private http::Host {
   Entered enter(std::size_t site, int fd) override;
   void upgrade(std::size_t site, Entered connection, std::string received) override;
   std::string metrics() override;
+  std::string listeners() override;
   bool is_ready() override { return ready_.load(std::memory_order_relaxed); }
 
   const std::vector<std::unique_ptr<Door>>& all_doors_;

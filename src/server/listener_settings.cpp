@@ -123,6 +123,8 @@ std::vector<std::string> listener_mistakes(const ListenerConfig& listener, const
   for (const ListenerKey& key : listener_keys())
     if (!belongs(key, endpoint) && !key.is_default(listener))
       mistake(fmt::format("{} has no meaning there; it is for {}", key.name, schemes_of(key.doors)));
+  if (listener.compression == false && listener.compression_context == true)
+    mistake("compression_context has no meaning without compression");
   if (!endpoint.address.is_loopback() && !listener.allow_anonymous && !identifies(listener))
     mistakes.push_back(
         fmt::format("listener {} can be reached from other machines and there is no authentication; if everybody who "
