@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "base/thread_name.h"
 #include "http/assets.h"
 #include "http/connection.h"
 #include "http/json.h"
@@ -43,7 +44,12 @@ void Server::listen(int fd, Site site) {
 }
 
 void Server::start() {
-  if (!listeners_.empty()) thread_ = std::thread([this] { loop_.run(*this); });
+  if (!listeners_.empty()) {
+    thread_ = std::thread([this] {
+      name_thread("http");
+      loop_.run(*this);
+    });
+  }
 }
 
 void Server::stop() {
