@@ -13,7 +13,7 @@ from broker_process import free_port, resident_factor, wait_until
 from certificates import Authority, openssl
 from doors import Door, Doors
 from paho_peer import PahoPeer
-from test_doors import connect_tls, frame, upgrade
+from test_doors import frame, upgrade
 
 pytestmark = pytest.mark.petrel_only
 CONNECT = b"\x10\x0e\x00\x04MQTT\x04\x02\x00\x3c\x00\x02at"
@@ -91,9 +91,14 @@ def test_ten_thousand_half_open_handshakes(start_broker, authority, name):
             took = time.monotonic() - begin
             assert took < 8, "the test's machine is too slow for its timeout"
             wait_until(lambda: broker.descriptors() > HALF_OPEN, "all are open at once")
-            with PahoPeer(door, name.client("another")) as other:
-                other.publish(name("t"), b"through the crowd", qos=1)
-            assert peer.take_one().payload == b"through the crowd"
+            # Not with Paho: select() knows no descriptors beyond a thousand.
+            context = ssl.create_default_context(cafile=authority.file)
+            with context.wrap_socket(socket.create_connection(("127.0.0.1", port), timeout=15), server_hostname="localhost") as link:
+                link.sendall(CONNECT)
+                assert link.recv(4) == b"\x20\x02\x00\x00"
+                topic = name("t").encode()
+                link.sendall(bytes([0x30, 2 + len(topic) + 7, 0, len(topic)]) + topic + b"crowded")
+                assert peer.take_one().payload == b"crowded"
             cost = (broker.resident_bytes() - before) / HALF_OPEN
             assert cost < HALF_OPEN_BYTES * resident_factor(), f"{cost:.0f} bytes for each"
             wait_until(lambda: broker.descriptors() < descriptors + 20, "all are closed")
@@ -123,7 +128,6 @@ def test_handshakes_beyond_the_limit_are_refused(start_broker, authority, name):
         assert peer.take_one().payload == b"served"
         broker.wait_log("connection refused.*complete CONNECT")
         door = Door("tls", port, tls={"ca_certs": str(authority.file)})
-        wait_until(lambda: broker.log().count("complete CONNECT") + broker.log().count("more lines") > 0, "they are told")
         with PahoPeer(door, name.client("after")) as other:
             other.publish(name("t"), b"after", qos=1)
         assert peer.take_one().payload == b"after"
@@ -203,10 +207,10 @@ def not_yet_valid(authority, folder):
     certificate, key, request = (folder / f"early.{kind}" for kind in ("pem", "key", "csr"))
     openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", key, "-subj", "/CN=client", "-out", request)
     config = folder / "early.conf"
-    config.write_text(f"[ca]\ndefault_ca=d\n[d]\ndatabase={folder}/index\nnew_certs_dir={folder}\ndefault_md=sha256\npolicy=p\n"
+    config.write_text(f"[ca]\ndefault_ca=d\n[d]\ndatabase={folder}/index\nnew_certs_dir={folder}\ndefault_md=sha256\npolicy=p\nrand_serial=yes\n"
                       "[p]\ncommonName=supplied\n")
     (folder / "index").write_text("")
-    openssl("ca", "-batch", "-config", config, "-keyfile", authority.key, "-cert", authority.file, "-in", request, "-rand_serial",
+    openssl("ca", "-batch", "-config", config, "-keyfile", authority.key, "-cert", authority.file, "-in", request,
             "-startdate", "20980101000000Z", "-enddate", "20990101000000Z", "-notext", "-out", certificate)
     return certificate, key
 

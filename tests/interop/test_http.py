@@ -265,6 +265,6 @@ def test_the_start_page_learns_the_path(start_broker, authority, browse, scheme)
     port = free_port()
     certificate, key = authority.sign("broker")
     files = {"certificate": certificate, "key": key} if scheme == "https" else {}
-    broker = start_broker(listeners=[{"address": f"{scheme}://127.0.0.1:{port}", "path": "/deep/path", **files}])
+    broker = start_broker('[log]\nlevel = "debug"\n', listeners=[{"address": f"{scheme}://127.0.0.1:{port}", "path": "/deep/path", **files}])
     browse(f"{scheme}://localhost:{port}/")
     broker.wait_log("client connected client=start-page-", BROWSER_S)
