@@ -40,6 +40,7 @@ class Deflater {
   // comparison only, for what goes to many goes to them one after the other.
   bool compress(std::span<const iovec> pieces, std::size_t bytes, bool keep);
   BytesView output() const { return output_; }
+  void drop_output() { output_ = {}; }
   int window_bits() const { return window_bits_; }
 
  private:

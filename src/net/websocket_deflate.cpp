@@ -110,6 +110,7 @@ std::optional<WebSocketDeflate::Message> WebSocketDeflate::compress(std::span<co
     pool_->counts.out_wire.fetch_add(output.size(), std::memory_order_relaxed);
   }
   if (terms_.server_keeps) {
+    deflater->drop_output();
     deflater_ = std::move(deflater);
   } else {
     pool_->give_back(std::move(deflater));
