@@ -61,7 +61,7 @@ def client_hello():
 
 HALF_OPEN = 10_000
 # What one of them may cost, mostly OpenSSL's.
-HALF_OPEN_BYTES = 24_000
+HALF_OPEN_BYTES = 64_000
 
 
 def test_ten_thousand_half_open_handshakes(start_broker, authority, name):
