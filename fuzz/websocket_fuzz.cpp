@@ -2,7 +2,8 @@
 // pieces, then what a client sends:
 //   even: an opening request. The judgement must not depend on how the bytes were cut, and an answer must be
 //   well-formed. odd: frames. The payload and the end must not depend on how the bytes were cut; and what is decoded,
-//   framed again and decoded once more, is the same.
+//   framed again and decoded once more, is the same. The same frames are given to a transport that has agreed on
+//   permessage-deflate: the plain bytes and the end must not depend on how little is read at a time.
 #include <algorithm>
 #include <string>
 #include <string_view>
@@ -11,6 +12,8 @@
 #include "fuzz/require.h"
 #include "net/websocket_frames.h"
 #include "net/websocket_handshake.h"
+#include "net/websocket_test_support.h"
+#include "net/websocket_transport.h"
 
 namespace petrel::net {
 namespace {
@@ -77,10 +80,51 @@ void frames(std::string_view bytes, std::size_t most) {
   PETREL_REQUIRE(decode(again, most).data == whole.data);
 }
 
+struct Inflated {
+  std::string data, failure;
+  IoStatus end = IoStatus::kWouldBlock;
+};
+
+// As far as `kMostInflated`: a few bytes may stand for very many.
+constexpr std::size_t kMostInflated = 200'000;
+
+Inflated inflate(std::string_view bytes, std::size_t most, const WebSocketSettings& settings) {
+  auto owned = std::make_unique<Below>();
+  Below& below = *owned;
+  below.input = kRequest;
+  below.input.insert(below.input.size() - 2, "Sec-WebSocket-Extensions: permessage-deflate\r\n");
+  WebSocketTransport transport(std::move(owned), settings);
+  std::vector<char> room(most);
+  const iovec piece{room.data(), room.size()};
+  PETREL_REQUIRE(transport.read_some({&piece, 1}).status == IoStatus::kWouldBlock && transport.established());
+  below.input = bytes;
+  below.most_read = most;
+  Inflated inflated;
+  while (inflated.data.size() < kMostInflated && (!below.input.empty() || transport.has_buffered())) {
+    const IoResult result = transport.read_some({&piece, 1});
+    PETREL_REQUIRE(result.bytes <= room.size());
+    inflated.data.append(room.data(), result.bytes);
+    inflated.end = result.status == IoStatus::kOk ? IoStatus::kWouldBlock : result.status;
+    if (result.status == IoStatus::kError) inflated.failure = transport.failure(result);
+    if (result.status == IoStatus::kError || result.status == IoStatus::kEnd) break;
+  }
+  inflated.data.resize(std::min(inflated.data.size(), kMostInflated));
+  return inflated;
+}
+
+void compressed(std::string_view bytes, std::size_t most) {
+  WebSocketSettings settings;
+  settings.compression = std::make_shared<CompressionPool>();
+  const Inflated whole = inflate(bytes, bytes.size() + 4096, settings), cut = inflate(bytes, most, settings);
+  PETREL_REQUIRE(whole.data == cut.data);
+  if (whole.data.size() < kMostInflated) PETREL_REQUIRE(whole.end == cut.end && whole.failure == cut.failure);
+}
+
 void handshake(std::string_view bytes, std::size_t most) {
   using Kind = WebSocketHandshake::Outcome::Kind;
   WebSocketSettings settings;
   settings.origins = {"https://app.example"};
+  settings.compression = std::make_shared<CompressionPool>();
   const auto whole = WebSocketHandshake().take(bytes, settings);
   WebSocketHandshake by_pieces;
   WebSocketHandshake::Outcome outcome;
@@ -110,6 +154,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::size_t most = 1 + (data[0] >> 1);
   if ((data[0] & 1) != 0) {
     petrel::net::frames(bytes, most);
+    petrel::net::compressed(bytes, most);
   } else {
     petrel::net::handshake(bytes, most);
   }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 
 #include "base/time.h"
 
@@ -10,9 +11,11 @@ namespace petrel {
 
 class SteadyClock {
  public:
-  TimeMs now() const {
+  TimeMs now() const { return now_us() / 1000; }
+  std::int64_t now_us() const {
     using std::chrono::duration_cast;
-    return wall_at_start_ + duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - start_).count();
+    return wall_at_start_ * 1000 +
+           duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - start_).count();
   }
 
  private:

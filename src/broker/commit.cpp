@@ -188,7 +188,7 @@ void Shard::release_one(Held& held) {
                                         .packet_id = held.packet_id,
                                         .identifiers = delivery.identifiers.get()});
       if (fits) {
-        count_sent(publish);
+        count_sent(connection, publish);
         request_flush(connection);
         return;
       }

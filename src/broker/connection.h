@@ -10,6 +10,7 @@
 
 #include "base/output_buffer.h"
 #include "base/time.h"
+#include "broker/counters.h"
 #include "broker/shard_timer.h"
 #include "session/topic_aliases.h"
 #include "wire/packet.h"
@@ -51,6 +52,7 @@ class Connection : public ShardTimer {
   OutputBuffer output;
   Session* session = nullptr;
   const ListenerPolicy* policy = nullptr;
+  ListenerTraffic* traffic = nullptr;  // of its listener and shard
   TimeMs opened_at = 0;
   TimeMs last_received_at = 0;
   TimeMs blocked_since = 0;  // by the driver: the peer takes no bytes since then; 0: it does

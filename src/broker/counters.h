@@ -25,6 +25,12 @@ class PacketCounters {
   std::array<Counter, 16> counts_;
 };
 
+// What went through one listener to and from one shard.
+struct alignas(64) ListenerTraffic {
+  Counter bytes_received, bytes_sent;        // of MQTT, whatever layers lie below
+  Counter messages_received, messages_sent;  // PUBLISH packets
+};
+
 struct alignas(64) Counters {
   Counter network_connections;  // with or without a CONNECT
   Counter connections_opened, connections_closed, connections_refused;

@@ -192,7 +192,7 @@ void Shard::send_qos0(Session& session, OutgoingPublish& publish, bool retain,
     counters_.dropped_too_large.add();
     return;
   }
-  count_sent(publish);
+  count_sent(connection, publish);
   request_flush(connection);
 }
 
@@ -233,7 +233,7 @@ void Shard::send(Session& session, OutgoingPublish& publish, session::Delivery d
     return hold(session, Held::Kind::kPublish, how.packet_id);
   }
   if (!publish.append(connection, pool_, how)) return discard_too_large(session, how.packet_id);
-  count_sent(publish);
+  count_sent(connection, publish);
   request_flush(connection);
 }
 
@@ -271,7 +271,7 @@ void Shard::resend(Session& session) {
       discard_too_large(session, again->packet_id);
       continue;
     }
-    count_sent(publish);
+    count_sent(connection, publish);
     request_flush(connection);
   }
 }

@@ -198,6 +198,7 @@ bool Shard::dispatch(Connection& connection, const wire::Frame& frame) {
   counters_.packets_received.add(frame.type);
   switch (frame.type) {
     case PacketType::kPublish:
+      if (connection.traffic != nullptr) connection.traffic->messages_received.add();
       handle_publish(connection, frame);
       return true;
     case PacketType::kPuback:
@@ -249,7 +250,8 @@ void Shard::write_bytes(Connection& connection, BytesView bytes) {
   request_flush(connection);
 }
 
-void Shard::count_sent(const OutgoingPublish& publish) {
+void Shard::count_sent(const Connection& connection, const OutgoingPublish& publish) {
+  if (connection.traffic != nullptr) connection.traffic->messages_sent.add();
   counters_.packets_sent.add(PacketType::kPublish);
   counters_.payload_bytes_sent.add(publish.parts().payload.size());
 }

@@ -332,7 +332,7 @@ class Shard final : private storage::LaneEvents, private storage::Recovery {
   template <class Packet>
   void write(Connection& connection, const Packet& packet);
   void write_bytes(Connection& connection, BytesView bytes);
-  void count_sent(const OutgoingPublish& publish);
+  void count_sent(const Connection& connection, const OutgoingPublish& publish);
   void request_flush(Connection& connection);
 
   bool online(const Session& session) const {

@@ -8,6 +8,7 @@
 #include <mutex>
 #include <vector>
 
+#include "base/histogram.h"
 #include "broker/counters.h"
 #include "broker/session_directory.h"
 #include "broker/settings.h"
@@ -33,6 +34,7 @@ struct SharedState {
   SysTopics sys;
   std::vector<Counters> counters;                                    // by shard
   std::function<std::vector<storage::StoreMetric>()> store_metrics;  // set before the shards begin, called by any
+  std::function<Histogram::Values()> store_commit_times;             // likewise
   // At present; written when a connection or session begins or ends, never on the way of a message.
   std::atomic<std::size_t> connections{0};  // of the network, whether or not their CONNECT has come
   std::atomic<std::size_t> clients{0}, most_clients{0};

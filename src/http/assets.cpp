@@ -6,6 +6,7 @@
 #include <string>
 
 #include "base/hash.h"
+#include "http/response.h"
 
 // The assembler puts the files into the program as they are.
 #define PETREL_EMBED(name, file)                                                                           \
@@ -13,10 +14,17 @@
           "\"\n.global petrel_asset_" #name "_end\npetrel_asset_" #name "_end:\n.byte 0\n.popsection\n");  \
   extern "C" const char petrel_asset_##name[], petrel_asset_##name##_end[]
 
-PETREL_EMBED(index, PETREL_ASSETS "/index.html");
-PETREL_EMBED(script, PETREL_ASSETS "/start.js");
-PETREL_EMBED(style, PETREL_ASSETS "/start.css");
-PETREL_EMBED(mqtt, PETREL_ASSETS "/mqtt.js");
+#define PETREL_EMBED_BOTH(name, file) \
+  PETREL_EMBED(name, file);           \
+  PETREL_EMBED(name##_gzip, file ".gz")
+
+PETREL_EMBED_BOTH(index, PETREL_ASSETS "/index.html");
+PETREL_EMBED_BOTH(script, PETREL_ASSETS "/start.js");
+PETREL_EMBED_BOTH(style, PETREL_ASSETS "/start.css");
+PETREL_EMBED_BOTH(mqtt, PETREL_ASSETS "/mqtt.js");
+
+#define PETREL_ASSET(name) \
+  {petrel_asset_##name, petrel_asset_##name##_end}, { petrel_asset_##name##_gzip, petrel_asset_##name##_gzip_end }
 
 namespace petrel::http {
 
@@ -25,20 +33,26 @@ namespace {
 constexpr std::string_view kHtml = "text/html; charset=utf-8", kScript = "text/javascript; charset=utf-8",
                            kStyle = "text/css; charset=utf-8";
 
+struct Part {
+  const char *begin, *end;
+  std::string_view bytes() const { return {begin, static_cast<std::size_t>(end - begin)}; }
+};
+
 struct Table {
-  std::array<std::string, 4> etags;
+  std::array<std::string, 4> etags, gzip_etags;
   std::array<Asset, 4> assets;
 
   Table() {
-    put(0, "/", kHtml, petrel_asset_index, petrel_asset_index_end);
-    put(1, "/start.js", kScript, petrel_asset_script, petrel_asset_script_end);
-    put(2, "/start.css", kStyle, petrel_asset_style, petrel_asset_style_end);
-    put(3, "/mqtt.js", kScript, petrel_asset_mqtt, petrel_asset_mqtt_end);
+    put(0, "/", kHtml, PETREL_ASSET(index));
+    put(1, "/start.js", kScript, PETREL_ASSET(script));
+    put(2, "/start.css", kStyle, PETREL_ASSET(style));
+    put(3, "/mqtt.js", kScript, PETREL_ASSET(mqtt));
   }
-  void put(std::size_t i, std::string_view path, std::string_view type, const char* begin, const char* end) {
-    const std::string_view bytes(begin, static_cast<std::size_t>(end - begin));
-    etags[i] = fmt::format("\"{:016x}\"", hash_bytes(bytes, 0));
-    assets[i] = {path, type, bytes, etags[i]};
+  void put(std::size_t i, std::string_view path, std::string_view type, Part plain, Part gzip) {
+    const std::uint64_t hash = hash_bytes(plain.bytes(), 0);
+    etags[i] = fmt::format("\"{:016x}\"", hash);
+    gzip_etags[i] = fmt::format("\"{:016x}{}\"", hash, etag_end(Encoding::kGzip));
+    assets[i] = {path, type, plain.bytes(), etags[i], gzip.bytes(), gzip_etags[i]};
   }
 };
 

@@ -8,6 +8,7 @@ namespace petrel::http {
 
 struct Asset {
   std::string_view path, content_type, bytes, etag;
+  std::string_view gzip, gzip_etag;  // the same, compressed
 };
 // Null: there is none of that path.
 const Asset* find_asset(std::string_view path);

@@ -62,6 +62,9 @@ Server::Connection::Progress Server::Connection::take_request() {
     case ParsedRequest::Status::kNeedMore:
       return Progress::kWait;
     case ParsedRequest::Status::kRefused:
+      server_.limited_.info(
+          "HTTP request refused",
+          {{"address", net::peer_name(fd())}, {"listener", server_.sites_[site].name}, {"reason", parsed.why}});
       received_ = {};
       answer(Response::of_text(parsed.refusal, parsed.why + "\n"), parsed.request, false);
       return Progress::kMore;

@@ -25,14 +25,39 @@ class Text {
     family(name, "gauge", help);
     value(name, count);
   }
+  // In seconds, whatever it was counted in.
+  void histogram(std::string_view name, std::string_view help, std::string_view label,
+                 std::span<const Histogram::Values> each) {
+    family(name, "histogram", help);
+    for (std::size_t i = 0; i < each.size(); ++i) {
+      const std::string of = label.empty() ? std::string() : fmt::format("{}=\"{}\"", label, i);
+      const std::string_view comma = label.empty() ? "" : ",";
+      std::uint64_t below = 0;
+      for (std::size_t k = 0; k < Histogram::kBoundsUs.size(); ++k) {
+        below += each[i].counts[k];
+        out_ += fmt::format("petrel_{}_bucket{{{}{}le=\"{}\"}} {}\n", name, of, comma, seconds(Histogram::kBoundsUs[k]),
+                            below);
+      }
+      below += each[i].counts.back();
+      out_ += fmt::format("petrel_{0}_bucket{{{1}{2}le=\"+Inf\"}} {3}\n", name, of, comma, below);
+      const std::string labels = of.empty() ? std::string() : fmt::format("{{{}}}", of);
+      out_ +=
+          fmt::format("petrel_{0}_sum{1} {2}\npetrel_{0}_count{1} {3}\n", name, labels, seconds(each[i].sum_us), below);
+    }
+  }
   std::string take() { return std::move(out_); }
 
  private:
+  static double seconds(std::uint64_t us) { return static_cast<double>(us) / 1e6; }
   static std::string escaped(std::string_view text) {
     std::string out;
     for (const char c : text) {
       if (c == '\\' || c == '"') out += '\\';
-      out += c;
+      if (c == '\n') {
+        out += "\\n";
+      } else {
+        out += c;
+      }
     }
     return out;
   }
@@ -48,6 +73,21 @@ void add_listeners(Text& text, std::span<const ListenerCounts> listeners) {
   each("listener_handshakes", "gauge", "TLS handshakes under way now.", &ListenerCounts::handshakes);
   each("listener_accepted_total", "counter", "Connections accepted.", &ListenerCounts::accepted);
   each("listener_refused_total", "counter", "Connections closed at once because of a limit.", &ListenerCounts::refused);
+  each("listener_received_bytes_total", "counter", "Bytes of MQTT from its clients, without the layers below.",
+       &ListenerCounts::bytes_received);
+  each("listener_sent_bytes_total", "counter", "Bytes of MQTT to its clients.", &ListenerCounts::bytes_sent);
+  each("listener_messages_received_total", "counter", "PUBLISH packets from its clients.",
+       &ListenerCounts::messages_received);
+  each("listener_messages_sent_total", "counter", "PUBLISH packets to its clients.", &ListenerCounts::messages_sent);
+  each("listener_compressing_connections", "gauge", "Connections that have agreed on compression.",
+       &ListenerCounts::compressing);
+  each("listener_compression_memory_bytes", "gauge", "Memory of zlib.", &ListenerCounts::compression_bytes);
+  each("listener_inflate_wire_bytes_total", "counter", "Compressed messages from its clients, as they came.",
+       &ListenerCounts::inflated_from);
+  each("listener_inflate_plain_bytes_total", "counter", "The same, inflated.", &ListenerCounts::inflated_to);
+  each("listener_deflate_plain_bytes_total", "counter", "What was compressed for its clients.",
+       &ListenerCounts::deflated_from);
+  each("listener_deflate_wire_bytes_total", "counter", "The same, compressed.", &ListenerCounts::deflated_to);
 }
 
 }  // namespace
@@ -65,7 +105,7 @@ Drops drops(const broker::SharedState& shared) {
 }
 
 std::string metrics_text(const broker::SysTotals& totals, const Drops& drops, std::span<const ListenerCounts> listeners,
-                         std::string_view version, TimeMs uptime_ms) {
+                         const Timings& timings, std::string_view version, TimeMs uptime_ms) {
   Text text;
   text.family("info", "gauge", "The program.");
   text.value("info", "version", version, 1);
@@ -109,6 +149,9 @@ std::string metrics_text(const broker::SysTotals& totals, const Drops& drops, st
       text.gauge(fmt::format("store_{}", metric.name), help, metric.value);
     }
   }
+  text.histogram("loop_turn_seconds", "How long a thread served others before it looked for what had arrived.",
+                 "thread", timings.turns);
+  text.histogram("store_commit_seconds", "Group commits of the store.", "", {&timings.commits, 1});
   add_listeners(text, listeners);
   return text.take();
 }

@@ -89,6 +89,22 @@ Response Response::of_fixed(std::string_view content_type, std::string_view body
   return response;
 }
 
+void Response::set_encoding(Encoding chosen, bool varies) {
+  if (varies) headers += "Vary: Accept-Encoding\r\n";
+  encoding = chosen;
+}
+
+std::string_view etag_end(Encoding encoding) {
+  if (encoding == Encoding::kIdentity) return "";
+  return encoding == Encoding::kGzip ? "-gz" : "-br";
+}
+
+Response not_acceptable() {
+  Response response = Response::of_text(406, "there is no encoding that the client accepts\n");
+  response.headers = "Vary: Accept-Encoding\r\n";
+  return response;
+}
+
 std::uint64_t Response::body_bytes() const {
   if (file) return size;
   return fixed.empty() ? text.size() : fixed.size();
@@ -110,7 +126,7 @@ void Response::apply_conditions(const Request& request) {
       return;
     case RangeKind::kUnsatisfiable: {
       Response answer = of_text(416, "there is no such range\n");
-      answer.headers = headers + fmt::format("Content-Range: bytes */{}\r\n", whole);
+      answer.headers = fmt::format("Content-Range: bytes */{}\r\n", whole);
       *this = std::move(answer);
       return;
     }
@@ -130,6 +146,7 @@ void Response::apply_conditions(const Request& request) {
 std::string Response::head(bool keep_alive) const {
   std::string out = fmt::format("HTTP/1.1 {} {}\r\n", status, reason_phrase(status));
   if (status != 304) out += fmt::format("Content-Type: {}\r\nContent-Length: {}\r\n", content_type, body_bytes());
+  if (status != 304 && encoding != Encoding::kIdentity) out += fmt::format("Content-Encoding: {}\r\n", name(encoding));
   if (!etag.empty()) out += fmt::format("ETag: {}\r\nAccept-Ranges: bytes\r\n", etag);
   out += "X-Content-Type-Options: nosniff\r\n";
   out += headers;
@@ -151,6 +168,8 @@ std::string_view reason_phrase(int status) {
       return "Not Found";
     case 405:
       return "Method Not Allowed";
+    case 406:
+      return "Not Acceptable";
     case 413:
       return "Content Too Large";
     case 416:

@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 
+#include "http/encoding.h"
 #include "http/request.h"
 
 namespace petrel::http {
@@ -34,16 +35,24 @@ struct Response {
   File file;               // or a part of a file
   std::uint64_t offset = 0, size = 0;
   std::string etag;  // with quotation marks; empty: none
+  Encoding encoding = Encoding::kIdentity;
 
   static Response of_text(int status, std::string text);
   static Response of_fixed(std::string_view content_type, std::string_view body);
 
+  // `varies`: with other requests the answer comes in other encodings.
+  void set_encoding(Encoding chosen, bool varies);
   // Makes 304, 206 or 416 of it where the request asks for that.
   void apply_conditions(const Request& request);
   std::uint64_t body_bytes() const;
   // The status line and all headers. Bodies of HEAD and 304 are announced and not sent.
   std::string head(bool keep_alive) const;
 };
+
+// Of the entity tag: each encoding has its own.
+std::string_view etag_end(Encoding encoding);
+// There is no encoding that the client takes.
+Response not_acceptable();
 
 std::string_view reason_phrase(int status);
 

@@ -1,5 +1,6 @@
 #include "http/server.h"
 
+#include <fmt/format.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -10,6 +11,7 @@
 #include "base/thread_name.h"
 #include "http/assets.h"
 #include "http/connection.h"
+#include "http/json.h"
 #include "http/static_folder.h"
 
 namespace petrel::http {
@@ -128,6 +130,17 @@ void Server::upgrade(Connection& connection) {
   host_.upgrade(connection.site, connection.take_link(), connection.take_received());
 }
 
+// What the start page cannot know by itself: where WebSocket is, and which listeners there are.
+Response Server::start_values(const Site& site) {
+  // Where every path is one, there is the usual one.
+  const std::string_view path = site.websocket_path.empty() ? std::string_view("/mqtt") : site.websocket_path;
+  Response values = Response::of_text(
+      200, fmt::format(R"({{"path":{},"listeners":{}}})", json_string(path), host_.listeners()) + "\n");
+  values.content_type = "application/json";
+  values.headers = "Cache-Control: no-store\r\n";
+  return values;
+}
+
 Response Server::respond(const Site& site, const Request& request) {
   if (request.method != "GET" && request.method != "HEAD") {
     Response refused = Response::of_text(405, "only GET and HEAD\n");
@@ -142,13 +155,19 @@ Response Server::respond(const Site& site, const Request& request) {
     metrics.content_type = "text/plain; version=0.0.4; charset=utf-8";
     return metrics;
   }
+  const AcceptedEncodings encodings(request);
+  if (request.path == "/start.json" && site.start_page) return start_values(site);
   if (!site.folder.empty())
-    if (auto file = serve_file(site.folder, request.path)) return std::move(*file);
+    if (auto file = serve_file(site.folder, request.path, encodings)) return std::move(*file);
   const Asset* const asset = find_asset(request.path);
   if (asset != nullptr && (site.start_page || request.path == "/mqtt.js")) {
-    Response response = Response::of_fixed(asset->content_type, asset->bytes);
-    response.etag = asset->etag;
+    const auto encoding = encodings.choose(true, false);
+    if (!encoding) return not_acceptable();
+    const bool gzip = *encoding == Encoding::kGzip;
+    Response response = Response::of_fixed(asset->content_type, gzip ? asset->gzip : asset->bytes);
+    response.etag = gzip ? asset->gzip_etag : asset->etag;
     response.headers = kPageRules;
+    response.set_encoding(*encoding, true);
     return response;
   }
   return Response::of_text(404, "there is nothing here\n");

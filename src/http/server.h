@@ -48,6 +48,8 @@ class Host {
   virtual void count_refused(std::size_t site) = 0;
   virtual void upgrade(std::size_t site, Entered connection, std::string received) = 0;
   virtual std::string metrics() = 0;
+  // What the start page is told of the broker's listeners: a JSON array.
+  virtual std::string listeners() = 0;
   virtual bool is_ready() = 0;
 
  protected:
@@ -81,6 +83,7 @@ class Server final : private net::TurnHooks {
   void accepted(std::size_t site, int fd, const net::ProxyHeader* header, TimeMs since);
   void refuse(std::size_t site, int fd, std::string_view why);
   Response respond(const Site& site, const Request& request);
+  Response start_values(const Site& site);
   void remove(Connection& connection);
   void upgrade(Connection& connection);
 

@@ -35,6 +35,7 @@ constexpr ContentType kTypes[] = {
     {".pdf", "application/pdf"},
     {".mp4", "video/mp4"},
     {".mp3", "audio/mpeg"},
+    {".gz", "application/gzip"},
 };
 
 // Opens `path` below `folder` segment by segment; none may be a link.
@@ -53,6 +54,28 @@ File open_below(const std::string& folder, std::string_view path) {
     path.remove_prefix(end);
   }
   return at;
+}
+
+struct OpenFile {
+  OpenFile() = default;
+  explicit OpenFile(File opened) : file(std::move(opened)) {
+    if (file && fstat(file.fd(), &status) != 0) file = File();
+  }
+  explicit operator bool() const { return static_cast<bool>(file); }
+
+  File file;
+  struct stat status {};
+};
+
+bool is_older(const timespec& a, const timespec& b) {
+  return a.tv_sec != b.tv_sec ? a.tv_sec < b.tv_sec : a.tv_nsec < b.tv_nsec;
+}
+
+// The compressed form beside a file, if it is one of this file.
+OpenFile open_encoded(const std::string& folder, const std::string& path, Encoding encoding, const OpenFile& plain) {
+  OpenFile encoded(open_below(folder, path + std::string(file_ending(encoding))));
+  if (!encoded || !S_ISREG(encoded.status.st_mode) || is_older(encoded.status.st_mtim, plain.status.st_mtim)) return {};
+  return encoded;
 }
 
 std::string encode_path(std::string_view path) {
@@ -76,12 +99,13 @@ std::string_view content_type_of(std::string_view path) {
   return "application/octet-stream";
 }
 
-std::optional<Response> serve_file(const std::string& folder, const std::string& path) {
-  File file = open_below(folder, path);
-  struct stat status {};
-  if (!file || fstat(file.fd(), &status) != 0) return std::nullopt;
+std::optional<Response> serve_file(const std::string& folder, const std::string& path,
+                                   const AcceptedEncodings& accepted) {
+  OpenFile file(open_below(folder, path));
+  if (!file) return std::nullopt;
+  const struct stat& status = file.status;
   if (S_ISDIR(status.st_mode)) {
-    if (path.ends_with('/')) return serve_file(folder, path + "index.html");
+    if (path.ends_with('/')) return serve_file(folder, path + "index.html", accepted);
     // A path that begins with two slashes would name another host.
     if (path.starts_with("//")) return std::nullopt;
     Response elsewhere = Response::of_text(301, "");
@@ -89,12 +113,22 @@ std::optional<Response> serve_file(const std::string& folder, const std::string&
     return elsewhere;
   }
   if (!S_ISREG(status.st_mode) || path.ends_with('/')) return std::nullopt;
+  OpenFile gzip = open_encoded(folder, path, Encoding::kGzip, file);
+  OpenFile brotli = open_encoded(folder, path, Encoding::kBrotli, file);
+  const bool varies = gzip || brotli;
+  const std::optional<Encoding> chosen = accepted.choose(static_cast<bool>(gzip), static_cast<bool>(brotli));
+  if (!chosen) return not_acceptable();
+  if (*chosen == Encoding::kGzip) file = std::move(gzip);
+  if (*chosen == Encoding::kBrotli) file = std::move(brotli);
   Response response;
   response.content_type = content_type_of(path);
-  response.size = static_cast<std::uint64_t>(status.st_size);
-  response.etag = fmt::format("\"{:x}-{:x}-{:x}\"", status.st_mtim.tv_sec, status.st_mtim.tv_nsec, status.st_size);
+  response.size = static_cast<std::uint64_t>(file.status.st_size);
+  const timespec& time = file.status.st_mtim;
+  response.etag =
+      fmt::format("\"{:x}-{:x}-{:x}{}\"", time.tv_sec, time.tv_nsec, file.status.st_size, etag_end(*chosen));
   response.headers = "Cache-Control: no-cache\r\n";
-  response.file = std::move(file);
+  response.set_encoding(*chosen, varies);
+  response.file = std::move(file.file);
   return response;
 }
 

@@ -100,6 +100,56 @@ TEST_F(StaticFolderTest, WhatTheClientHasIsNotSentAgain) {
   EXPECT_EQ(asked({{"range", "bytes=0-1"}, {"if-range", tag}}).status, 206);
 }
 
+// Each form of a file is a representation of its own: with its tag, its length and its ranges (RFC 9110, 8.8.3).
+TEST_F(StaticFolderTest, CompressedForms) {
+  write("a.txt.gz", "gzipped");
+  write("a.txt.br", "brotli");
+  const auto ask = [&](const std::string& encodings, std::vector<std::pair<std::string, std::string>> more = {}) {
+    more.emplace_back("accept-encoding", encodings);
+    const Request request = get(std::move(more));
+    Response response = *serve_file(folder_, "/a.txt", AcceptedEncodings(request));
+    response.apply_conditions(request);
+    return response;
+  };
+  const Response gzip = ask("gzip"), brotli = ask("gzip, br"), plain = ask("deflate");
+  EXPECT_THAT(gzip.head(true), HasSubstr("Content-Type: text/plain; charset=utf-8\r\nContent-Length: 7\r\n"));
+  EXPECT_THAT(gzip.head(true), HasSubstr("\r\nContent-Encoding: gzip\r\n"));
+  EXPECT_THAT(brotli.head(true), HasSubstr("\r\nContent-Encoding: br\r\n"));
+  EXPECT_THAT(plain.head(true), Not(HasSubstr("Content-Encoding")));
+  for (const Response* response : {&gzip, &brotli, &plain})
+    EXPECT_THAT(response->head(true), HasSubstr("\r\nVary: Accept-Encoding\r\n"));
+  EXPECT_NE(gzip.etag, brotli.etag);
+  EXPECT_NE(gzip.etag, plain.etag);
+  EXPECT_EQ(ask("gzip", {{"if-none-match", gzip.etag}}).status, 304);
+  EXPECT_THAT(ask("gzip", {{"if-none-match", gzip.etag}}).head(true), HasSubstr("\r\nVary: Accept-Encoding\r\n"));
+  EXPECT_EQ(ask("gzip", {{"if-none-match", plain.etag}}).status, 200);
+  const Response part = ask("gzip", {{"range", "bytes=2-4"}, {"if-range", gzip.etag}});
+  EXPECT_EQ(part.status, 206);
+  EXPECT_THAT(part.head(true), HasSubstr("Content-Range: bytes 2-4/7\r\n"));
+  EXPECT_THAT(part.head(true), HasSubstr("Content-Encoding: gzip\r\n"));
+  EXPECT_EQ(ask("gzip", {{"range", "bytes=2-4"}, {"if-range", plain.etag}}).status, 200);
+  const Response beyond = ask("gzip", {{"range", "bytes=8-9"}});
+  EXPECT_THAT(beyond.head(true), HasSubstr("Content-Range: bytes */7\r\n"));
+  EXPECT_THAT(beyond.head(true), Not(HasSubstr("Content-Encoding")));
+  EXPECT_EQ(ask("identity;q=0, deflate").status, 406);
+}
+
+TEST_F(StaticFolderTest, CompressedFormsThatAreNot) {
+  const auto head = [&] {
+    const Request request = get({{"accept-encoding", "gzip, br"}});
+    return serve_file(folder_, "/a.txt", AcceptedEncodings(request))->head(true);
+  };
+  EXPECT_THAT(head(), Not(HasSubstr("Vary"))) << "there is one form only";
+  write("a.txt.gz", "old");
+  std::filesystem::last_write_time(folder_ + "/a.txt.gz",
+                                   std::filesystem::last_write_time(folder_ + "/a.txt") - std::chrono::seconds(1));
+  std::filesystem::create_directory(folder_ + "/a.txt.br");
+  EXPECT_THAT(head(), Not(HasSubstr("Encoding")));
+  std::filesystem::remove(folder_ + "/a.txt.gz");
+  EXPECT_EQ(symlink((root_ + "/outside.txt").c_str(), (folder_ + "/a.txt.gz").c_str()), 0);
+  EXPECT_THAT(head(), Not(HasSubstr("Encoding")));
+}
+
 TEST(ContentType, ByEnding) {
   EXPECT_EQ(content_type_of("/x.js"), "text/javascript; charset=utf-8");
   EXPECT_EQ(content_type_of("/x"), "application/octet-stream");

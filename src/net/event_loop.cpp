@@ -48,15 +48,16 @@ void EventLoop::remove(int fd, EventHandler& handler) {
       events_[static_cast<std::size_t>(i)].data.ptr = nullptr;
 }
 
-int EventLoop::timeout_ms(TurnHooks& hooks) const {
+int EventLoop::timeout_ms(TurnHooks& hooks, TimeMs now) {
   const TimeMs due = hooks.next_deadline();
   if (due == kNever) return -1;
-  return static_cast<int>(std::clamp<TimeMs>(due - clock_.now(), 0, 3'600'000));
+  return static_cast<int>(std::clamp<TimeMs>(due - now, 0, 3'600'000));
 }
 
 void EventLoop::run(TurnHooks& hooks) {
+  std::int64_t now_us = clock_.now_us();
   while (!stopping_.load(std::memory_order_acquire)) {
-    int timeout = timeout_ms(hooks);
+    int timeout = timeout_ms(hooks, now_us / 1000);
     // Announce the sleep first, then look for work: another thread leaves its work first, then looks whether we sleep
     // (wake()). Both sides being sequentially consistent, at least one of them sees the other.
     sleeping_.store(true, std::memory_order_seq_cst);
@@ -64,13 +65,16 @@ void EventLoop::run(TurnHooks& hooks) {
     fetched_ = epoll_wait(epoll_, events_.data(), kEventsPerTurn, timeout);
     sleeping_.store(false, std::memory_order_relaxed);
     if (fetched_ < 0 && errno != EINTR) checked(fetched_, "epoll_wait");
-    hooks.begin_turn(clock_.now());
+    const std::int64_t began_us = clock_.now_us();
+    hooks.begin_turn(began_us / 1000);
     for (handled_ = 0; handled_ < fetched_;) {
       const epoll_event event = events_[static_cast<std::size_t>(handled_++)];
       if (event.data.ptr != nullptr) static_cast<EventHandler*>(event.data.ptr)->on_events(event.events);
     }
     fetched_ = handled_ = 0;
     hooks.end_turn();
+    now_us = clock_.now_us();
+    turns_.add(static_cast<std::uint64_t>(now_us - began_us));
   }
 }
 

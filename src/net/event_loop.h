@@ -12,6 +12,7 @@
 #include <cstdint>
 
 #include "base/clock.h"
+#include "base/histogram.h"
 
 namespace petrel::net {
 
@@ -57,12 +58,15 @@ class EventLoop {
   void wake();
 
   TimeMs now() const { return clock_.now(); }
+  // How long turns took: what became ready meanwhile had to wait for so long. Any thread.
+  const Histogram& turns() const { return turns_; }
 
  private:
   static constexpr int kEventsPerTurn = 2048;
-  int timeout_ms(TurnHooks& hooks) const;
+  static int timeout_ms(TurnHooks& hooks, TimeMs now);
 
   SteadyClock clock_;
+  Histogram turns_;
   int epoll_ = -1;
   int wake_fd_ = -1;
   std::atomic<bool> sleeping_{false};

@@ -11,6 +11,7 @@ namespace {
 
 constexpr std::uint8_t kFinal = 0x80;
 constexpr std::uint8_t kReserved = 0x70;
+constexpr std::uint8_t kCompressed = 0x40;
 constexpr std::uint8_t kMasked = 0x80;
 constexpr std::uint8_t kLength16 = 126;
 constexpr std::uint8_t kLength64 = 127;
@@ -42,7 +43,11 @@ FrameDecoder::Step FrameDecoder::next(std::span<char> bytes) {
   unmask(bytes.data(), taken);
   remaining_ -= taken;
   in_payload_ = remaining_ != 0;
-  return {Event::kData, taken, {bytes.data(), taken}, CloseCode::kNoStatus, {}};
+  return data(taken, {bytes.data(), taken});
+}
+
+FrameDecoder::Step FrameDecoder::data(std::size_t consumed, BytesView payload) const {
+  return {Event::kData, consumed, payload, CloseCode::kNoStatus, {}, compressed_, !in_payload_ && !in_message_};
 }
 
 std::size_t FrameDecoder::header_size() const {
@@ -74,8 +79,10 @@ FrameDecoder::Step FrameDecoder::take_header(std::span<char> bytes) {
 std::string_view FrameDecoder::breach(CloseCode& code) const {
   const std::uint8_t first = byte_at({header_.data(), 2}, 0), second = byte_at({header_.data(), 2}, 1);
   code = CloseCode::kProtocolError;
-  if ((first & kReserved) != 0) return "a reserved bit is set";  // 5.2
-  if ((second & kMasked) == 0) return "a frame is not masked";   // 5.1
+  // 5.2; the first frame of a message may have one (RFC 7692, 6).
+  const bool may_be_compressed = allows_compressed_ && !is_control() && opcode() != Opcode::kContinuation;
+  if ((first & kReserved & ~(may_be_compressed ? kCompressed : 0)) != 0) return "a reserved bit is set";
+  if ((second & kMasked) == 0) return "a frame is not masked";  // 5.1
   if (is_control()) {
     if (opcode() > Opcode::kPong) return "an unknown kind of control frame";              // 5.2
     if ((first & kFinal) == 0) return "a control frame is fragmented";                    // 5.5
@@ -114,8 +121,9 @@ FrameDecoder::Step FrameDecoder::header_complete(std::size_t consumed) {
     if (remaining_ == 0) return control_complete(consumed);
     return {Event::kData, consumed, {}, CloseCode::kNoStatus, {}};
   }
+  if (opcode() != Opcode::kContinuation) compressed_ = (byte_at({header_.data(), 1}, 0) & kCompressed) != 0;
   in_message_ = (byte_at({header_.data(), 1}, 0) & kFinal) == 0;
-  return {Event::kData, consumed, {}, CloseCode::kNoStatus, {}};
+  return data(consumed, {});
 }
 
 FrameDecoder::Step FrameDecoder::take_control(std::span<char> bytes) {

@@ -39,6 +39,8 @@ enum class CloseCode : std::uint16_t {
 class FrameDecoder {
  public:
   explicit FrameDecoder(std::uint64_t max_frame_bytes) : max_frame_bytes_(max_frame_bytes) {}
+  // permessage-deflate has been agreed on: messages may be marked as compressed (RFC 7692, 6).
+  void allow_compressed() { allows_compressed_ = true; }
 
   enum class Event : std::uint8_t {
     kNeedMore,  // all is consumed
@@ -53,7 +55,8 @@ class FrameDecoder {
     std::size_t consumed = 0;
     BytesView payload;  // in the bytes given, or in the decoder until the next call
     CloseCode code = CloseCode::kNoStatus;
-    std::string_view why;  // with kFailed
+    std::string_view why;                   // with kFailed
+    bool compressed = false, ends = false;  // with kData: the message is; the message is over
   };
   // One step from the front of `bytes`, which it unmasks in place; to be repeated with the rest until kNeedMore, when
   // nothing is held but half a header or half a control frame. After kClose or kFailed nothing more may be given.
@@ -68,6 +71,7 @@ class FrameDecoder {
   std::string_view breach(CloseCode& code) const;
   Opcode opcode() const { return static_cast<Opcode>(byte_at({header_.data(), 1}, 0) & 0x0f); }
   bool is_control() const { return (byte_at({header_.data(), 1}, 0) & 0x08) != 0; }
+  Step data(std::size_t consumed, BytesView payload) const;
   void unmask(char* data, std::size_t size);
 
   std::uint64_t max_frame_bytes_;
@@ -78,6 +82,8 @@ class FrameDecoder {
   std::uint8_t header_bytes_ = 0;
   bool in_payload_ = false;
   bool in_message_ = false;  // a fragmented message is under way
+  bool allows_compressed_ = false;
+  bool compressed_ = false;  // the message under way is
 };
 
 // Headers of frames to a client: final, not masked (section 5.1).

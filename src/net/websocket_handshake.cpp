@@ -59,6 +59,7 @@ class Request {
     return values;
   }
   std::string_view subprotocol() const { return subprotocol_; }
+  std::optional<DeflateTerms> deflate(const WebSocketSettings& settings) const;
 
  private:
   std::optional<Refusal> read_request_line(std::string_view line);
@@ -176,6 +177,14 @@ std::optional<Refusal> Request::judge(const WebSocketSettings& settings) {
   return choose_subprotocol();
 }
 
+std::optional<DeflateTerms> Request::deflate(const WebSocketSettings& settings) const {
+  if (settings.compression == nullptr) return std::nullopt;
+  std::vector<std::string_view> offers;
+  for (const Header& header : headers_)
+    if (same_word(header.name, "Sec-WebSocket-Extensions")) offers.push_back(header.value);
+  return agree_on_deflate(offers, settings.compression->keeps_context());
+}
+
 std::string_view reason_phrase(int status) {
   switch (status) {
     case 403:
@@ -242,10 +251,13 @@ WebSocketHandshake::Outcome WebSocketHandshake::take(BytesView received, const W
     outcome.consumed = scanned_ + 1;
     outcome.status = 101;
     outcome.subprotocol = request.subprotocol();
+    outcome.deflate = request.deflate(settings);
+    const std::string extensions =
+        outcome.deflate ? fmt::format("Sec-WebSocket-Extensions: {}\r\n", outcome.deflate->answer()) : std::string();
     outcome.answer = fmt::format(
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "
-        "{}\r\nSec-WebSocket-Protocol: {}\r\n\r\n",
-        websocket_accept(request.key()), outcome.subprotocol);
+        "{}\r\nSec-WebSocket-Protocol: {}\r\n{}\r\n",
+        websocket_accept(request.key()), outcome.subprotocol, extensions);
     return outcome;
   }
   if (received.size() >= WebSocketSettings::kMaxRequestBytes) return refused({431, "the request is too long"});

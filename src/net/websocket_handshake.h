@@ -6,13 +6,17 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/bytes.h"
 #include "net/address_ranges.h"
+#include "net/deflate.h"
 #include "net/forwarded.h"
+#include "net/websocket_extension.h"
 
 namespace petrel::net {
 
@@ -25,6 +29,7 @@ struct WebSocketSettings {
   // Proxies whose header is believed; none: no such header is looked at.
   AddressRanges trusted;
   ForwardedHeader forwarded_header = ForwardedHeader::kXForwardedFor;
+  std::shared_ptr<CompressionPool> compression;  // null: permessage-deflate is declined
 
   static constexpr std::size_t kMaxRequestBytes = 8192;
   static constexpr std::size_t kMaxHeaders = 64;
@@ -39,6 +44,7 @@ class WebSocketHandshake {
     int status = 0;                           // 101, or that of the refusal
     std::string answer;                       // to be sent
     std::string subprotocol;                  // when accepted
+    std::optional<DeflateTerms> deflate;      // when accepted, and agreed on
     std::string_view why;                     // when refused
     std::vector<std::string_view> forwarded;  // values of the forwarded header; views into what was received
   };

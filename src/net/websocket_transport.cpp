@@ -5,38 +5,17 @@
 #include <cstring>
 #include <utility>
 
+#include "net/gathering.h"
+
 namespace petrel::net {
 
 namespace {
 
 constexpr std::size_t kReadOpeningBytes = 4096;
+constexpr std::size_t kReadCompressedBytes = 16'384;
+constexpr int kMessagesPerWrite = 8;
 constexpr std::size_t kMaxPieces = 64;
 constexpr std::size_t kMaxBetweenBytes = kMaxFrameHeaderBytes + 2 * (2 + kMaxControlPayloadBytes);
-
-// Payload on its way to the front of the pieces that it was read into.
-class Gathering {
- public:
-  explicit Gathering(std::span<const iovec> pieces) : pieces_(pieces) {}
-  void put(BytesView bytes) {
-    while (!bytes.empty()) {
-      const iovec& piece = pieces_[index_];
-      const std::size_t size = std::min(piece.iov_len - at_, bytes.size());
-      char* const to = static_cast<char*>(piece.iov_base) + at_;
-      if (to != bytes.data()) std::memmove(to, bytes.data(), size);
-      bytes.remove_prefix(size);
-      at_ += size;
-      total_ += size;
-      if (at_ != piece.iov_len) continue;
-      ++index_;
-      at_ = 0;
-    }
-  }
-  std::size_t total() const { return total_; }
-
- private:
-  std::span<const iovec> pieces_;
-  std::size_t index_ = 0, at_ = 0, total_ = 0;
-};
 
 // One write: what has to come first, the rest of the frame under way, what stands between it and the next, and the
 // next.
@@ -69,6 +48,19 @@ class Layout {
   std::array<iovec, kMaxPieces + 3> vectors_;
   std::size_t count_ = 0;
 };
+
+constexpr std::string_view kNotDeflate = "compressed data that cannot be read";
+
+// What follows the first bytes.
+std::span<iovec> after(std::span<iovec> pieces, std::size_t bytes) {
+  while (!pieces.empty() && bytes >= pieces.front().iov_len) {
+    bytes -= pieces.front().iov_len;
+    pieces = pieces.subspan(1);
+  }
+  if (bytes != 0)
+    pieces.front() = {static_cast<char*>(pieces.front().iov_base) + bytes, pieces.front().iov_len - bytes};
+  return pieces;
+}
 
 std::size_t total_of(std::span<const iovec> pieces) {
   std::size_t total = 0;
@@ -138,22 +130,70 @@ IoResult WebSocketTransport::take_opening() {
   opening.received.erase(0, outcome.consumed);
   is_v31_ = outcome.subprotocol == "mqttv3.1";
   open_ = true;
+  if (outcome.deflate) {
+    deflate_ = std::make_unique<WebSocketDeflate>(settings_.compression, *outcome.deflate);
+    decoder_.allow_compressed();
+  }
   (void)write_pending();
   return {};
 }
 
 IoResult WebSocketTransport::read_frames(std::span<const iovec> into) {
+  if (deflate_ != nullptr) return read_compressed(into);
   std::size_t bytes = take_unread(into);
   if (bytes == 0) {
     const IoResult read = below_->read_some(into);
     if (read.status != IoStatus::kOk) return read;
     bytes = read.bytes;
   }
-  const std::size_t payload_bytes = decode(into, bytes);
+  return after_reading(decode(into, bytes));
+}
+
+IoResult WebSocketTransport::after_reading(std::size_t payload_bytes) {
   // A failure to write shows when reading goes on.
   if (frame_left_ == 0 && has_control()) (void)write_pending();
   if (payload_bytes != 0) return {payload_bytes, IoStatus::kOk, 0};
   return end_ == End::kOpen ? IoResult{0, IoStatus::kWouldBlock, 0} : ended();
+}
+
+// Frames cannot be opened where they lie, since payload grows: they are read to a place of their own. What has been
+// read and finds no room stays until the next call. Once the end is announced, only the peer's is looked for.
+IoResult WebSocketTransport::read_compressed(std::span<const iovec> into) {
+  Gathering out(into);
+  if (close_queued_) deflate_->forget();
+  if (!deflate_->drain(out)) fail(CloseCode::kInvalidPayload, kNotDeflate);
+  if (end_ != End::kOpen || out.total() != 0) return after_reading(out.total());
+  std::array<char, kReadCompressedBytes> room;
+  std::string unread;
+  std::span<char> bytes;
+  if (held_ != nullptr && !held_->received.empty()) {
+    unread = std::exchange(held_->received, {});
+    bytes = unread;
+  } else {
+    const iovec piece{room.data(), std::min(room.size(), total_of(into))};
+    const IoResult read = below_->read_some({&piece, 1});
+    if (read.status != IoStatus::kOk) return read;
+    bytes = std::span(room).first(read.bytes);
+  }
+  while (end_ == End::kOpen && !deflate_->has_input()) {
+    const FrameDecoder::Step step = decoder_.next(bytes);
+    bytes = bytes.subspan(step.consumed);
+    if (step.event == FrameDecoder::Event::kNeedMore && bytes.empty()) break;
+    if (step.event != FrameDecoder::Event::kData) {
+      take_event(step);
+    } else if (!close_queued_ && !deflate_->take({step.payload, step.compressed, step.ends}, out)) {
+      fail(CloseCode::kInvalidPayload, kNotDeflate);
+    }
+  }
+  if (end_ == End::kOpen && !bytes.empty()) held().received.assign(bytes.data(), bytes.size());
+  release_held();
+  return after_reading(out.total());
+}
+
+void WebSocketTransport::fail(CloseCode code, std::string_view why) {
+  end_ = End::kFailed;
+  why_ = why;
+  queue_close(code, why);
 }
 
 std::size_t WebSocketTransport::take_unread(std::span<const iovec> into) {
@@ -198,9 +238,7 @@ void WebSocketTransport::take_event(const FrameDecoder::Step& step) {
       end_ = End::kClosedByPeer;
       return queue_close(step.code, {});
     case FrameDecoder::Event::kFailed:
-      end_ = End::kFailed;
-      why_ = step.why;
-      return queue_close(step.code, step.why);
+      return fail(step.code, step.why);
     case FrameDecoder::Event::kNeedMore:
     case FrameDecoder::Event::kData:
     case FrameDecoder::Event::kPong:
@@ -221,7 +259,7 @@ IoResult WebSocketTransport::ended() const {
 
 bool WebSocketTransport::has_buffered() const {
   return end_ != End::kOpen || unread_opening_ || (open_ && held_ != nullptr && !held_->received.empty()) ||
-         below_->has_buffered();
+         (deflate_ != nullptr && deflate_->has_input()) || below_->has_buffered();
 }
 
 // --- writing
@@ -229,6 +267,8 @@ bool WebSocketTransport::has_buffered() const {
 IoResult WebSocketTransport::write_some(std::span<const iovec> from) {
   if (close_queued_ || end_ != End::kOpen) return {0, IoStatus::kError, EPIPE};
   if (!open_) return {0, IoStatus::kWouldBlock, 0};
+  if (deflate_ != nullptr && frame_left_ == 0)
+    if (const auto written = write_compressed(from)) return *written;
   from = from.first(std::min(from.size(), kMaxPieces));
   const std::size_t total = total_of(from);
   const auto rest = static_cast<std::size_t>(std::min<std::uint64_t>(frame_left_, total));
@@ -266,6 +306,37 @@ IoResult WebSocketTransport::write_some(std::span<const iovec> from) {
   }
   release_held();
   return {taken, taken == 0 ? IoStatus::kWouldBlock : IoStatus::kOk, 0};
+}
+
+// Compressed messages, whole: what the socket does not take of one waits here, and nothing follows it. Nothing: the
+// bytes are better sent as they are.
+std::optional<IoResult> WebSocketTransport::write_compressed(std::span<const iovec> from) {
+  std::array<iovec, kMaxPieces> left;
+  from = from.first(std::min(from.size(), left.size()));
+  const std::size_t total = total_of(from);
+  std::size_t taken = 0;
+  std::copy(from.begin(), from.end(), left.begin());
+  std::span<iovec> pieces(left.data(), from.size());
+  for (int i = 0; i < kMessagesPerWrite && taken < total; ++i) {
+    if (has_next()) {
+      if (const IoResult written = write_pending(); written.status == IoStatus::kError) return written;
+      if (has_next()) break;
+    }
+    auto message = deflate_->compress(pieces, total - taken);
+    if (!message) {
+      if (taken == 0) return std::nullopt;
+      break;
+    }
+    if (has_control()) message->frame.insert(0, std::exchange(held_->control, {}));
+    const iovec piece{message->frame.data(), message->frame.size()};
+    const IoResult written = below_->write_some({&piece, 1});
+    if (written.status == IoStatus::kError) return written;
+    if (written.bytes != message->frame.size()) held().next = message->frame.substr(written.bytes);
+    taken += message->taken;
+    pieces = after(pieces, message->taken);
+  }
+  release_held();
+  return IoResult{taken, taken == 0 ? IoStatus::kWouldBlock : IoStatus::kOk, 0};
 }
 
 bool WebSocketTransport::wants_write() const {

@@ -2,15 +2,20 @@
 // stream. What one write_some() is given becomes one frame, sent together with its header in one write. Pings are
 // answered; a Close frame is answered and then is the end.
 //
+// Where permessage-deflate is agreed on, write_some() may take bytes of which the socket has not taken the whole
+// frame, up to some 24 KiB, which then wait here.
+//
 // Threads: one at a time. The settings outlive the transport. Holds no buffer but while a handshake is under way, a
 // frame is cut by the socket, or a control frame waits.
 #pragma once
 
 #include <array>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "net/transport.h"
+#include "net/websocket_deflate.h"
 #include "net/websocket_frames.h"
 #include "net/websocket_handshake.h"
 
@@ -48,9 +53,13 @@ class WebSocketTransport final : public Transport {
   IoResult read_opening();
   IoResult take_opening();
   IoResult read_frames(std::span<const iovec> into);
+  IoResult read_compressed(std::span<const iovec> into);
+  IoResult after_reading(std::size_t payload_bytes);
+  std::optional<IoResult> write_compressed(std::span<const iovec> from);
   std::size_t take_unread(std::span<const iovec> into);
   std::size_t decode(std::span<const iovec> pieces, std::size_t bytes);
   void take_event(const FrameDecoder::Step& step);
+  void fail(CloseCode code, std::string_view why);
   void queue_close(CloseCode code, std::string_view reason);
   IoResult ended() const;
   Held& held();
@@ -61,6 +70,7 @@ class WebSocketTransport final : public Transport {
   std::unique_ptr<Transport> below_;
   const WebSocketSettings& settings_;
   std::unique_ptr<Held> held_;
+  std::unique_ptr<WebSocketDeflate> deflate_;  // when agreed on
   FrameDecoder decoder_;
   std::uint64_t frame_left_ = 0;  // bytes of payload that the frame under way has announced and not sent
   std::string_view why_;          // the peer failed; a literal

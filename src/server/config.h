@@ -42,6 +42,7 @@ struct ListenerConfig {
   // WebSocket
   std::string path = "/mqtt";
   std::vector<std::string> origins{};
+  std::optional<bool> compression{}, compression_context{};  // unset: yes; no
   // HTTP
   std::string static_folder{};
   std::optional<bool> metrics{}, start_page{};

@@ -168,6 +168,17 @@ TEST(Config, KeysBelongToTheirDoors) {
   EXPECT_THAT(check(listener), HasSubstr("origins has no meaning there; it is for ws, wss, http and https"));
 }
 
+TEST(Config, ContextIsForThoseWhoCompress) {
+  ListenerConfig listener{"ws://127.0.0.1:8083"};
+  listener.compression_context = true;
+  EXPECT_EQ(check(listener), "");
+  EXPECT_NE(websocket_settings(listener).compression, nullptr);
+  EXPECT_TRUE(websocket_settings(listener).compression->keeps_context());
+  listener.compression = false;
+  EXPECT_EQ(websocket_settings(listener).compression, nullptr);
+  EXPECT_THAT(check(listener), HasSubstr("compression_context has no meaning without compression"));
+}
+
 TEST(Config, TlsNeedsCertificatesWithKeys) {
   ListenerConfig listener{"tls://127.0.0.1:8883"};
   EXPECT_THAT(check(listener), HasSubstr("TLS needs a certificate"));

@@ -14,7 +14,8 @@ constexpr TimeMs kTicketPeriodMs = TimeMs{2} * 3600 * 1000;
 
 }  // namespace
 
-Door::Door(const ListenerConfig& listener, const net::Endpoint& endpoint, broker::SysAccess sys_access)
+Door::Door(const ListenerConfig& listener, const net::Endpoint& endpoint, broker::SysAccess sys_access,
+           std::size_t shards)
     : endpoint_(endpoint),
       policy_(listener_policy(listener, endpoint, sys_access)),
       websocket_(websocket_settings(listener)),
@@ -24,11 +25,12 @@ Door::Door(const ListenerConfig& listener, const net::Endpoint& endpoint, broker
       files_(endpoint.is_tls() && listener.watch.value_or(true) ? listener_files(listener)
                                                                 : std::vector<std::string>()),
       places_(static_cast<std::uint32_t>(listener.max_connections)),
-      handshakes_(static_cast<std::uint32_t>(listener.max_handshakes)) {}
+      handshakes_(static_cast<std::uint32_t>(listener.max_handshakes)),
+      traffic_(shards) {}
 
 Result<std::unique_ptr<Door>, std::string> Door::create(const ListenerConfig& listener, const net::Endpoint& endpoint,
-                                                        broker::SysAccess sys_access) {
-  std::unique_ptr<Door> door(new Door(listener, endpoint, sys_access));
+                                                        broker::SysAccess sys_access, std::size_t shards) {
+  std::unique_ptr<Door> door(new Door(listener, endpoint, sys_access, shards));
   if (!endpoint.is_tls()) return door;
   door->tls_settings_ = tls_settings(listener, endpoint);
   if (listener.tickets.value_or(true)) door->ticket_keys_ = std::make_shared<net::TicketKeys>(kTicketPeriodMs);

@@ -7,6 +7,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -27,7 +28,8 @@ class Door {
  public:
   // `endpoint` is the address as it is bound. For TLS the files are read.
   static Result<std::unique_ptr<Door>, std::string> create(const ListenerConfig& listener,
-                                                           const net::Endpoint& endpoint, broker::SysAccess sys_access);
+                                                           const net::Endpoint& endpoint, broker::SysAccess sys_access,
+                                                           std::size_t shards = 1);
 
   const net::Endpoint& endpoint() const { return endpoint_; }
   const std::string& name() const { return policy_.name; }
@@ -57,13 +59,16 @@ class Door {
 
   std::uint64_t accepted() const { return accepted_.load(std::memory_order_relaxed); }
   std::uint64_t refused() const { return refused_.load(std::memory_order_relaxed); }
+  // The shard's own counters of this listener.
+  broker::ListenerTraffic& traffic(std::uint32_t shard) const { return traffic_[shard]; }
+  std::span<const broker::ListenerTraffic> traffic() const { return traffic_; }
   std::uint32_t connections() const { return places_.taken(); }
   std::uint32_t handshakes() const { return handshakes_.taken(); }
   // What works and yet wants attention.
   std::vector<std::string> warnings() const;
 
  private:
-  Door(const ListenerConfig& listener, const net::Endpoint& endpoint, broker::SysAccess sys_access);
+  Door(const ListenerConfig& listener, const net::Endpoint& endpoint, broker::SysAccess sys_access, std::size_t shards);
   std::unique_ptr<net::Transport> make_transport(int fd, net::PlaceLimit::Place handshake,
                                                  const net::ProxyHeader* header) const;
   template <class Base, class... Arguments>
@@ -80,6 +85,7 @@ class Door {
   net::TlsSettings tls_settings_;
   std::unique_ptr<net::TlsContextHolder> tls_;
   net::PlaceLimit places_, handshakes_;
+  mutable std::vector<broker::ListenerTraffic> traffic_;  // by shard
   std::atomic<std::uint64_t> accepted_{0}, refused_{0};
 };
 

@@ -1,11 +1,41 @@
 #include "server/http_doors.h"
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <unistd.h>
 
+#include "http/json.h"
 #include "http/metrics.h"
 #include "net/websocket_transport.h"
 
 namespace petrel::server {
+
+namespace {
+
+http::ListenerCounts counts_of(const Door& door) {
+  http::ListenerCounts counts{.name = door.name(),
+                              .accepted = door.accepted(),
+                              .refused = door.refused(),
+                              .connections = door.connections(),
+                              .handshakes = door.handshakes()};
+  for (const broker::ListenerTraffic& traffic : door.traffic()) {
+    counts.bytes_received += traffic.bytes_received.value();
+    counts.bytes_sent += traffic.bytes_sent.value();
+    counts.messages_received += traffic.messages_received.value();
+    counts.messages_sent += traffic.messages_sent.value();
+  }
+  if (const auto& pool = door.websocket().compression; pool != nullptr) {
+    counts.compressing = pool->counts.connections;
+    counts.compression_bytes = pool->held_bytes();
+    counts.inflated_from = pool->counts.in_wire;
+    counts.inflated_to = pool->counts.in_plain;
+    counts.deflated_from = pool->counts.out_plain;
+    counts.deflated_to = pool->counts.out_wire;
+  }
+  return counts;
+}
+
+}  // namespace
 
 HttpDoors::HttpDoors(const std::vector<std::unique_ptr<Door>>& all_doors,
                      const std::vector<std::unique_ptr<ShardThread>>& shards, const broker::SharedState& shared,
@@ -46,13 +76,25 @@ void HttpDoors::upgrade(std::size_t site, Entered connection, std::string receiv
   shard.hand_over(std::make_unique<Socket>(std::move(transport), door, std::move(connection.place)));
 }
 
+std::string HttpDoors::listeners() {
+  std::vector<std::string> rows;
+  for (const auto& door : all_doors_) {
+    const bool has_path = door->endpoint().is_websocket() || door->endpoint().is_http();
+    rows.push_back(fmt::format(R"({{"address":{},"path":{}}})", http::json_string(door->name()),
+                               has_path ? http::json_string(door->websocket().path) : "null"));
+  }
+  return fmt::format("[{}]", fmt::join(rows, ","));
+}
+
 std::string HttpDoors::metrics() {
   std::vector<http::ListenerCounts> listeners;
   listeners.reserve(all_doors_.size());
-  for (const auto& door : all_doors_)
-    listeners.push_back({door->name(), door->accepted(), door->refused(), door->connections(), door->handshakes()});
-  return http::metrics_text(broker::sys_totals(shared_), http::drops(shared_), listeners, shared_.settings.sys.version,
-                            clock_.now() - started_at_);
+  for (const auto& door : all_doors_) listeners.push_back(counts_of(*door));
+  http::Timings timings;
+  for (const auto& shard : shards_) timings.turns.push_back(shard->turns().values());
+  if (shared_.store_commit_times) timings.commits = shared_.store_commit_times();
+  return http::metrics_text(broker::sys_totals(shared_), http::drops(shared_), listeners, timings,
+                            shared_.settings.sys.version, clock_.now() - started_at_);
 }
 
 }  // namespace petrel::server

@@ -35,6 +35,7 @@ class HttpDoors final : private http::Host {
   void count_refused(std::size_t site) override { doors_[site]->count_refused(); }
   void upgrade(std::size_t site, Entered connection, std::string received) override;
   std::string metrics() override;
+  std::string listeners() override;
   bool is_ready() override { return ready_.load(std::memory_order_relaxed); }
 
   const std::vector<std::unique_ptr<Door>>& all_doors_;

@@ -119,6 +119,8 @@ net::WebSocketSettings websocket_settings(const ListenerConfig& listener) {
                                   : net::ForwardedHeader::kXForwardedFor;
   settings.path = listener.path;
   settings.origins = listener.origins;
+  if (listener.compression.value_or(true))
+    settings.compression = std::make_shared<net::CompressionPool>(listener.compression_context.value_or(false));
   return settings;
 }
 
@@ -168,6 +170,8 @@ std::vector<std::string> listener_mistakes(const ListenerConfig& listener, const
   for (const ListenerKey& key : listener_keys())
     if (!belongs(key, endpoint) && !is_told_by_proxy(key, listener) && !key.is_default(listener))
       mistake(fmt::format("{} has no meaning there; it is for {}", key.name, schemes_of(key.doors)));
+  if (listener.compression == false && listener.compression_context == true)
+    mistake("compression_context has no meaning without compression");
   if (!is_local(listener, endpoint) && !listener.allow_anonymous && !identifies(listener))
     mistakes.push_back(
         fmt::format("listener {} can be reached from other machines and there is no authentication; if everybody who "

@@ -121,6 +121,12 @@ constexpr ListenerKey kKeys[] = {
     texts("origins", Doors::kWeb, &ListenerConfig::origins,
           "The pages whose scripts may connect, for example https://example.com. Empty: all. Programs other than "
           "browsers are not held back by it."),
+    flag("compression", Doors::kWeb, &ListenerConfig::compression,
+         "Whether messages of 256 bytes and more are compressed where the client offers it (permessage-deflate): it "
+         "helps those on a weak link, and costs computing time. Unset: yes."),
+    flag("compression_context", Doors::kWeb, &ListenerConfig::compression_context,
+         "Whether messages may refer to earlier ones of their connection: small ones shrink, too, and each connection "
+         "that agrees holds up to 80 KiB. Unset: no, and a connection at rest holds nothing."),
     text("static", Doors::kHttp, &ListenerConfig::static_folder,
          "Folder whose files are served, index.html for a folder; names that begin with a dot and symbolic links are "
          "not. Empty: none."),

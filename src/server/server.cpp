@@ -45,6 +45,7 @@ Result<void, std::string> Server::start() {
   store_ = std::move(*store);
   shared_ = std::make_unique<broker::SharedState>(config_.settings, shards, SystemRandom().next());
   shared_->store_metrics = [store = store_.get()] { return store->metrics(); };
+  shared_->store_commit_times = [store = store_.get()] { return store->commit_times(); };
   shared_->last_message_id = store_->last_message_id();
   shared_->last_session_id = store_->last_session_id();
   std::vector<ShardThread*> peers;
@@ -106,7 +107,7 @@ Result<void, std::string> Server::open_listener(const ListenerConfig& listener) 
     if (!endpoint.address.is_unix()) endpoint.address = net::local_address(*fd);
     descriptors.push_back(*fd);
   }
-  auto door = Door::create(listener, endpoint, config_.settings.sys.access);
+  auto door = Door::create(listener, endpoint, config_.settings.sys.access, shards_.size());
   if (!door.has_value()) {
     give_back();
     return fmt::format("listener {}: {}", listener.address, door.error());

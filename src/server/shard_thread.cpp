@@ -64,6 +64,7 @@ void Socket::on_events(std::uint32_t events) {
 ShardThread::ShardThread(std::uint32_t index, broker::SharedState& shared, storage::Store& store, Log& log)
     : limited_(log),
       shared_(shared),
+      index_(index),
       trims_(index == 0),
       lane_(store.open_lane(index,
                             [this] {
@@ -278,6 +279,7 @@ bool ShardThread::adopt(std::unique_ptr<Socket> socket, TimeMs waited_ms) {
     return false;
   }
   added.owner = this;
+  added.traffic = &added.door->traffic(index_);
   added.index = static_cast<std::uint32_t>(sockets_.size());
   sockets_.push_back(std::move(socket));
   added.interest = EPOLLIN;
@@ -374,6 +376,7 @@ void ShardThread::read(Socket& socket, std::size_t most_bytes) {
   const iovec room{buffer + have, std::min(most_bytes, kReadBufferBytes - have)};
   const net::IoResult result = socket.transport->read_some({&room, 1});
   if (result.status != IoStatus::kOk) return read_failed(socket, result);
+  socket.traffic->bytes_received.add(result.bytes);
   socket.partial = {};
   const std::uint64_t sent = messages_sent();
   if (!feed(socket, {buffer, have + result.bytes})) return;
@@ -430,6 +433,7 @@ void ShardThread::read_rest_of_packet(Socket& socket) {
   socket.last_received_at = now_;
   const net::IoResult result = socket.transport->read_some({room.data(), whole ? 2U : 1U});
   if (result.status != IoStatus::kOk) return read_failed(socket, result);
+  socket.traffic->bytes_received.add(result.bytes);
   const std::size_t gathered = std::min(result.bytes, room[0].iov_len);
   socket.partial.commit(gathered);
   if (!socket.partial.complete()) return settle(socket);
@@ -592,6 +596,7 @@ void ShardThread::flush(Socket& socket) {
     const net::IoResult result = socket.transport->write_some({vectors.data(), count});
     if (result.status == IoStatus::kError) return write_failed(socket, result);
     socket.output.consume(result.bytes);
+    socket.traffic->bytes_sent.add(result.bytes);
     if (socket.waits_for_output && socket.output.size() < shard_.full_mark() / 2) {
       socket.waits_for_output = false;
       set_interest(socket, wanted_events(socket));

@@ -49,6 +49,8 @@ class ShardThread final : private broker::ShardHost, private net::TurnHooks {
   // Takes a connection, with what has been read of it, from wherever it was.
   void hand_over(std::unique_ptr<Socket> socket);
 
+  // How long turns took. Any thread.
+  const Histogram& turns() const { return loop_.turns(); }
   const broker::Counters& counters() const { return shard_.counters(); }
 
  private:
@@ -112,6 +114,7 @@ class ShardThread final : private broker::ShardHost, private net::TurnHooks {
 
   LogLimiter limited_;
   const broker::SharedState& shared_;
+  const std::uint32_t index_;
   const bool trims_;  // the first thread does it for all
   HeapTrimmer trimmer_;
   SystemRandom random_;

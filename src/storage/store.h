@@ -26,6 +26,7 @@
 #include <variant>
 #include <vector>
 
+#include "base/histogram.h"
 #include "base/ref.h"
 #include "base/result.h"
 #include "base/time.h"
@@ -233,6 +234,7 @@ class Store {
   virtual ~Store() = default;
   virtual std::string_view name() const = 0;                       // "memory"
   virtual std::vector<StoreMetric> metrics() const { return {}; }  // any thread
+  virtual Histogram::Values commit_times() const { return {}; }    // of groups; any thread
   // Before the lanes are used, on one thread. A session's record precedes what belongs to it.
   virtual Result<void, StoreError> recover(Recovery& recovery) = 0;
   // The largest MessageId and SessionId in the store, 0 if none; ids given out later are larger.

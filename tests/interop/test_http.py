@@ -1,6 +1,8 @@
 """The HTTP listener: health, metrics, files, MQTT.js, the start page in a browser, and what it refuses."""
 
+import gzip
 import http.client
+import json
 import os
 import re
 import shutil
@@ -10,6 +12,8 @@ import subprocess
 
 import pytest
 
+import metrics
+from broker_process import free_port
 from doors import Doors
 from paho_peer import PahoPeer
 
@@ -51,11 +55,93 @@ def test_health_and_metrics(doors, get):
     assert f'petrel_listener_connections{{listener="wss://127.0.0.1:{doors["wss"].port}"}} 1\n' in text
 
 
+def test_metrics_are_what_prometheus_reads(doors):
+    page = f"{doors['http'].url}/metrics"
+    listener = f"wss://127.0.0.1:{doors['wss'].port}"
+    before = metrics.read(page)
+    with PahoPeer(doors["wss"], "counted") as peer:
+        peer.subscribe("counted", qos=1)
+        for _ in range(5):
+            peer.publish("counted", b"x" * 1000, qos=1)
+        peer.payloads(5)
+        after = metrics.read(page)
+    for name, least in [("messages_received_total", 5), ("messages_sent_total", 5), ("received_bytes_total", 5000),
+                        ("sent_bytes_total", 5000), ("accepted_total", 1)]:
+        grown = metrics.value(after, f"petrel_listener_{name}", listener=listener) - metrics.value(before, f"petrel_listener_{name}", listener=listener)
+        assert grown >= least, name
+    assert {sample.labels["reason"] for sample in after["petrel_dropped"].samples} == {
+        "slow_consumer", "queue_full", "expired", "outstayed", "too_large", "refused"}
+    turns = after["petrel_loop_turn_seconds"]
+    assert turns.type == "histogram" and {sample.labels["thread"] for sample in turns.samples} == {"0", "1"}
+    assert after["petrel_store_commit_seconds"].type == "histogram"
+    for family in after.values():
+        assert family.documentation and family.type in ("counter", "gauge", "histogram"), family.name
+        buckets = {}
+        for sample in family.samples:
+            if sample.name.endswith("_bucket"):
+                buckets.setdefault(sample.labels.get("thread"), []).append((float(sample.labels["le"]), sample.value))
+        for thread, counts in buckets.items():
+            assert counts == sorted(counts, key=lambda count: count[0]) and [n for _, n in counts] == sorted(n for _, n in counts)
+            labels = {} if thread is None else {"thread": thread}
+            assert counts[-1] == (float("inf"), metrics.value(after, f"{family.name}_count", **labels))
+
+
+def test_commits_of_the_store_are_measured(start_broker, name):
+    port = free_port()
+    broker = start_broker(listeners=[{"address": f"http://127.0.0.1:{port}"}], store="rocksdb")
+    with PahoPeer(broker, name.client("c"), clean=False, SessionExpiryInterval=60) as peer:
+        peer.subscribe(name("t"), qos=1)
+        peer.publish(name("t"), b"x", qos=1)
+        peer.take_one()
+    families = metrics.read(f"http://127.0.0.1:{port}/metrics")
+    commits = metrics.value(families, "petrel_store_commits_total")
+    assert commits > 0 and metrics.value(families, "petrel_store_log_bytes_total") > 0
+    assert metrics.value(families, "petrel_store_commit_seconds_count") >= commits
+    assert metrics.value(families, "petrel_store_commit_seconds_sum") > 0
+
+
 def test_mqtt_js_with_its_licence(get):
     answer = get("/mqtt.js")
     assert answer.status == 200 and answer.headers["Content-Type"].startswith("text/javascript")
     assert b"MIT License" in answer.body[:1000] and len(answer.body) > 100_000
     assert get("/mqtt.js", If_None_Match=answer.headers["ETag"]).status == 304
+
+
+def test_pages_come_compressed_to_those_who_take_it(get):
+    plain, packed = get("/mqtt.js"), get("/mqtt.js", Accept_Encoding="gzip, deflate, br")
+    assert plain.headers["Content-Encoding"] is None and packed.headers["Content-Encoding"] == "gzip"
+    assert gzip.decompress(packed.body) == plain.body and len(packed.body) < len(plain.body) / 2
+    assert plain.headers["Vary"] == packed.headers["Vary"] == "Accept-Encoding"
+    assert plain.headers["ETag"] != packed.headers["ETag"]
+    assert get("/mqtt.js", If_None_Match=packed.headers["ETag"]).status == 200
+    unchanged = get("/mqtt.js", Accept_Encoding="gzip", If_None_Match=packed.headers["ETag"])
+    assert unchanged.status == 304 and unchanged.headers["Vary"] == "Accept-Encoding" and unchanged.body == b""
+    head = get("/mqtt.js", "HEAD", Accept_Encoding="gzip")
+    assert head.headers["Content-Length"] == str(len(packed.body)) and head.body == b""
+    part = get("/mqtt.js", Accept_Encoding="gzip", Range="bytes=10-19")
+    assert part.status == 206 and part.body == packed.body[10:20] and part.headers["Content-Encoding"] == "gzip"
+    assert get("/mqtt.js", Accept_Encoding="gzip;q=0").body == plain.body
+    assert get("/mqtt.js", Accept_Encoding="identity;q=0, br").status == 406
+
+
+def test_files_with_compressed_ones_beside_them(doors, get):
+    text = b"<p>long</p>" * 1000
+    (doors.folder / "page.html").write_bytes(text)
+    (doors.folder / "page.html.gz").write_bytes(gzip.compress(text))
+    (doors.folder / "page.html.br").write_bytes(b"as if by brotli")
+    assert get("/page.html").body == text
+    packed = get("/page.html", Accept_Encoding="gzip")
+    assert gzip.decompress(packed.body) == text and packed.headers["Content-Type"].startswith("text/html")
+    best = get("/page.html", Accept_Encoding="gzip, br")
+    assert best.body == b"as if by brotli" and best.headers["Content-Encoding"] == "br"
+    assert len({answer.headers["ETag"] for answer in (get("/page.html"), packed, best)}) == 3
+    assert get("/page.html", Accept_Encoding="gzip", Range="bytes=1-3", If_Range=best.headers["ETag"]).status == 200
+    assert get("/page.html.gz").headers["Content-Encoding"] is None
+    # Another text, and the old one beside it.
+    (doors.folder / "page.html").write_bytes(b"new")
+    later = (doors.folder / "page.html.gz").stat().st_mtime + 10
+    os.utime(doors.folder / "page.html", (later, later))
+    assert get("/page.html", Accept_Encoding="gzip, br").body == b"new"
 
 
 def test_files(doors, get):
@@ -153,6 +239,9 @@ def test_mqttjs_in_a_browser(doors, browse, door):
         peer.subscribe("browser/out", qos=2)
         browse(f"{doors[door].url}/echo.html")
         assert peer.take_one(BROWSER_S).payload == f"{door}:".encode()
+        listener = f"{door}://127.0.0.1:{doors[door].port}"
+        compressing = metrics.value(metrics.read(f"{doors['http'].url}/metrics"), "petrel_listener_compressing_connections", listener=listener)
+        assert compressing >= 1, "a browser offers compression by itself"
         payloads = [b"x" * size for size in (1, 126, 70_000)]
         peer.publish_all("browser/in", payloads, qos=2)
         assert peer.payloads(3, BROWSER_S) == payloads
@@ -162,3 +251,20 @@ def test_the_start_page_connects(doors, browse):
     browse(doors["http"].url + "/")
     line = doors.broker.wait_log("client connected client=start-page-", BROWSER_S)
     assert f"http://127.0.0.1:{doors['http'].port}" in line
+
+
+def test_the_start_page_is_told_of_listeners(doors, get):
+    values = json.loads(get("/start.json").body)
+    assert values["path"] == "/mqtt"
+    assert {"address": f"wss://127.0.0.1:{doors['wss'].port}", "path": "/mqtt"} in values["listeners"]
+    assert {"address": f"tls://127.0.0.1:{doors['tls'].port}", "path": None} in values["listeners"]
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_the_start_page_learns_the_path(start_broker, authority, browse, scheme):
+    port = free_port()
+    certificate, key = authority.sign("broker")
+    files = {"certificate": certificate, "key": key} if scheme == "https" else {}
+    broker = start_broker('[log]\nlevel = "debug"\n', listeners=[{"address": f"{scheme}://127.0.0.1:{port}", "path": "/deep/path", **files}])
+    browse(f"{scheme}://localhost:{port}/")
+    broker.wait_log("client connected client=start-page-", BROWSER_S)

@@ -45,22 +45,42 @@ async function refresh() {
 }
 refresh();
 
-const scheme = location.protocol === "https:" ? "wss" : "ws";
-const client = mqtt.connect(`${scheme}://${location.host}/mqtt`, {
-  protocolVersion: 5,
-  clientId: `start-page-${Math.random().toString(36).slice(2)}`,
-});
 const tell = (text) => (element("state").textContent = text);
-client.on("connect", () => tell("connected"));
-client.on("close", () => tell("not connected"));
-client.on("error", (error) => tell(error.message));
 
-client.on("message", (topic, payload, packet) => {
-  const flags = `${packet.qos}${packet.retain ? " retained" : ""}`;
-  const list = element("messages");
-  list.prepend(make("li", `${new Date().toLocaleTimeString()} ${topic} [${flags}] ${payload.toString()}`));
-  while (list.childElementCount > kMostMessages) list.lastElementChild.remove();
-});
+// Where the broker may be reached: an address for all of the machine's is shown as the one this page came from.
+function show(listeners) {
+  for (const { address, path } of listeners) {
+    const reached = address.replace(/\/\/(0\.0\.0\.0|\[::\])(?=:\d+$)/, `//${location.hostname}`);
+    element("listeners").append(make("li", reached + (path ?? "")));
+  }
+}
+
+let client;
+async function start() {
+  let values;
+  try {
+    values = await (await fetch("start.json")).json();
+  } catch (error) {
+    tell(error.message);
+    return setTimeout(start, kRefreshMs);
+  }
+  show(values.listeners);
+  const scheme = location.protocol === "https:" ? "wss" : "ws";
+  client = mqtt.connect(`${scheme}://${location.host}${values.path}`, {
+    protocolVersion: 5,
+    clientId: `start-page-${Math.random().toString(36).slice(2)}`,
+  });
+  client.on("connect", () => tell("connected"));
+  client.on("close", () => tell("not connected"));
+  client.on("error", (error) => tell(error.message));
+  client.on("message", (topic, payload, packet) => {
+    const flags = `${packet.qos}${packet.retain ? " retained" : ""}`;
+    const list = element("messages");
+    list.prepend(make("li", `${new Date().toLocaleTimeString()} ${topic} [${flags}] ${payload.toString()}`));
+    while (list.childElementCount > kMostMessages) list.lastElementChild.remove();
+  });
+}
+start();
 
 element("subscribe").addEventListener("submit", async (event) => {
   event.preventDefault();

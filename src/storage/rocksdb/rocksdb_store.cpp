@@ -309,6 +309,7 @@ void RocksStore::commit_group(std::vector<Item>& group) {
       c.batches += group.size();
       c.most_batches = std::max<std::uint64_t>(c.most_batches, group.size());
       c.commit_us += took_us;
+      commit_times_.add(took_us);
       c.most_commit_us = std::max(c.most_commit_us, took_us);
     });
     if (result.has_value()) {

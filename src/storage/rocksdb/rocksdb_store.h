@@ -65,6 +65,7 @@ class RocksStore final : public Store {
   RocksStore(const RocksStore&) = delete;
   RocksStore& operator=(const RocksStore&) = delete;
 
+  Histogram::Values commit_times() const override { return commit_times_.values(); }
   std::string_view name() const override { return "rocksdb"; }
   Result<void, StoreError> recover(Recovery& recovery) override;
   MessageId last_message_id() const override;
@@ -158,6 +159,7 @@ class RocksStore final : public Store {
   std::atomic<bool> unsynced_{false};
   mutable std::mutex counts_mutex_;
   Counts counts_;
+  Histogram commit_times_;  // guarded for writing
 
   std::mutex lanes_mutex_;
   std::vector<LaneCore*> lanes_;
