@@ -23,6 +23,12 @@ struct ListenerConfig {
   std::int64_t max_connections = 0;
   std::vector<std::string> versions{};  // empty: all
   std::int64_t max_qos = 2;
+  // TCP
+  std::int64_t dead_link_min_s = 30, dead_link_max_s = 300;
+  std::optional<bool> quick_resend{};  // unset: yes
+  std::int64_t max_unsent_bytes = 0;
+  std::string congestion_control{};
+  std::int64_t fast_open = 0;
   // TLS
   std::vector<std::string> certificates{}, keys{}, ocsp_files{};  // the first belong together, and so on
   std::string client_certificates = "none";

@@ -14,6 +14,7 @@
 #include "broker/connection.h"
 #include "net/address.h"
 #include "net/place_limit.h"
+#include "net/tcp_settings.h"
 #include "net/tls_context.h"
 #include "net/transport.h"
 #include "net/websocket_handshake.h"
@@ -32,6 +33,10 @@ class Door {
   const broker::ListenerPolicy& policy() const { return policy_; }
   const net::WebSocketSettings& websocket() const { return websocket_; }
   net::IdentityFrom identity_from() const { return identity_from_; }
+  // A client's CONNECT has come through a connection of this door.
+  void adapt_to_keep_alive(int fd, std::uint16_t keep_alive_s) const {
+    if (!endpoint_.address.is_unix()) net::adapt_to_keep_alive(fd, tcp_, keep_alive_s);
+  }
   // Whether transports have bytes of their own to read and write.
   bool is_layered() const { return endpoint_.scheme != net::Scheme::kTcp && !endpoint_.address.is_unix(); }
 
@@ -61,6 +66,7 @@ class Door {
   const broker::ListenerPolicy policy_;
   const net::WebSocketSettings websocket_;
   const net::IdentityFrom identity_from_;
+  const net::TcpSettings tcp_;
   std::shared_ptr<net::TicketKeys> ticket_keys_;
   net::TlsSettings tls_settings_;
   std::unique_ptr<net::TlsContextHolder> tls_;

@@ -10,6 +10,7 @@
 #include "http/server.h"
 #include "net/address.h"
 #include "net/peer_identity.h"
+#include "net/tcp_settings.h"
 #include "net/tls_context.h"
 #include "net/websocket_handshake.h"
 #include "server/config.h"
@@ -18,6 +19,7 @@ namespace petrel::server {
 
 net::TlsSettings tls_settings(const ListenerConfig& listener, const net::Endpoint& endpoint);
 net::WebSocketSettings websocket_settings(const ListenerConfig& listener);
+net::TcpSettings tcp_settings(const ListenerConfig& listener);
 net::IdentityFrom identity_from(const ListenerConfig& listener);
 // `endpoint` as it is bound: its name is for logs.
 broker::ListenerPolicy listener_policy(const ListenerConfig& listener, const net::Endpoint& endpoint,
