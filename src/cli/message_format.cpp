@@ -2,9 +2,10 @@
 
 #include <fmt/format.h>
 
-#include <chrono>
+#include <algorithm>
 #include <ctime>
-#include <iterator>
+#include <optional>
+#include <utility>
 
 #include "wire/property.h"
 
@@ -19,18 +20,22 @@ void append_hex(std::string& out, BytesView bytes, bool upper) {
   }
 }
 
-void append_time(std::string& out, char kind) {
-  const auto now = std::chrono::system_clock::now();
-  const std::time_t seconds = std::chrono::system_clock::to_time_t(now);
-  if (kind == 'U') {
-    const auto us = std::chrono::duration_cast<std::chrono::microseconds>(now.time_since_epoch()).count();
-    out += fmt::format("{}.{:06}", us / 1'000'000, us % 1'000'000);
-    return;
-  }
+std::string time_text(const char* format, Arrival arrival) {
   std::tm parts{};
-  localtime_r(&seconds, &parts);
-  char text[64];
-  out.append(text, std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S%z", &parts));
+  localtime_r(&arrival.seconds, &parts);
+  char text[128];
+  return {text, std::strftime(text, sizeof text, format, &parts)};
+}
+
+void append_time(std::string& out, char letter, Arrival arrival) {
+  if (letter == '@') {
+    out += '@';
+  } else if (letter == 'N') {
+    out += fmt::format("{:09}", arrival.nanoseconds);
+  } else {
+    const char format[] = {'%', letter, '\0'};
+    out += time_text(format, arrival);
+  }
 }
 
 void append_identifiers(std::string& out, BytesView encoded) {
@@ -53,74 +58,96 @@ void append_user_properties(std::string& out, BytesView encoded) {
       &out);
 }
 
-void append_field(std::string& out, char field, const wire::Publish& p) {
+template <class Value>
+std::string text_of(const std::optional<Value>& value) {
+  return value ? fmt::format("{}", *value) : std::string();
+}
+
+// What a letter stands for; nothing for a letter that stands for none.
+std::optional<std::string> field_text(char letter, const wire::Publish& p, Arrival arrival) {
   const wire::MessageProperties& properties = p.properties;
-  switch (field) {
+  std::string out;
+  switch (letter) {
     case 't':
-      out += p.topic;
-      break;
+      return std::string(p.topic);
     case 'p':
-      out += p.payload;
-      break;
+      return std::string(p.payload);
     case 'q':
-      out += std::to_string(static_cast<int>(p.qos));
-      break;
+      return std::to_string(static_cast<int>(p.qos));
     case 'r':
-      out += p.retain ? '1' : '0';
-      break;
+      return p.retain ? "1" : "0";
     case 'd':
-      out += p.dup ? '1' : '0';
-      break;
+      return p.dup ? "1" : "0";
     case 'm':
-      out += std::to_string(p.packet_id);
-      break;
+      return std::to_string(p.packet_id);
     case 'l':
-      out += std::to_string(p.payload.size());
-      break;
+      return std::to_string(p.payload.size());
     case 'x':
-      append_hex(out, p.payload, false);
-      break;
     case 'X':
-      append_hex(out, p.payload, true);
-      break;
+      append_hex(out, p.payload, letter == 'X');
+      return out;
     case 'C':
-      out += properties.content_type.value_or("");
-      break;
+      return text_of(properties.content_type);
     case 'D':
-      out += properties.correlation_data.value_or("");
-      break;
+      return text_of(properties.correlation_data);
     case 'R':
-      out += properties.response_topic.value_or("");
-      break;
+      return text_of(properties.response_topic);
     case 'E':
-      if (properties.message_expiry_interval_s) out += std::to_string(*properties.message_expiry_interval_s);
-      break;
+      return text_of(properties.message_expiry_interval_s);
     case 'F':
-      if (properties.payload_format_indicator) out += std::to_string(*properties.payload_format_indicator);
-      break;
+      return text_of(properties.payload_format_indicator);
     case 'A':
-      if (p.topic_alias) out += std::to_string(*p.topic_alias);
-      break;
+      return text_of(p.topic_alias);
     case 'S':
       append_identifiers(out, p.subscription_identifiers);
-      break;
-    case 'P': {
-      std::string text;
-      append_user_properties(text, properties.user_properties);
-      out += text;
-      break;
-    }
+      return out;
+    case 'P':
+      append_user_properties(out, properties.user_properties);
+      return out;
     case 'U':
+      return fmt::format("{}.{:09}", arrival.seconds, arrival.nanoseconds);
     case 'I':
-      append_time(out, field);
-      break;
-    case '%':
-      out += '%';
-      break;
+      return time_text("%Y-%m-%dT%H:%M:%S%z", arrival);
     default:
-      out += '%';
-      out += field;
+      return std::nullopt;
   }
+}
+
+// What stands between the % and the letter.
+struct Widths {
+  bool left = false, zeros = false;
+  std::size_t least = 0;
+  std::optional<std::size_t> most;
+};
+
+constexpr std::size_t kMostWidth = 10'000;
+
+std::size_t read_number(std::string_view format, std::size_t& at) {
+  std::size_t number = 0;
+  for (; at < format.size() && format[at] >= '0' && format[at] <= '9'; ++at)
+    number = std::min(number * 10 + static_cast<std::size_t>(format[at] - '0'), kMostWidth);
+  return number;
+}
+
+Widths read_widths(std::string_view format, std::size_t& at) {
+  Widths widths;
+  for (; at < format.size() && (format[at] == '-' || format[at] == '0'); ++at)
+    (format[at] == '-' ? widths.left : widths.zeros) = true;
+  widths.least = read_number(format, at);
+  if (at < format.size() && format[at] == '.') widths.most = read_number(format, ++at);
+  return widths;
+}
+
+// Widths count bytes. Zeros only where a number stands, and never behind it.
+void append_padded(std::string& out, std::string text, char letter, const Widths& widths) {
+  constexpr std::string_view kNumbers = "AEFlmSxX";
+  constexpr std::string_view kCut = "CIRt";
+  if (widths.most && kCut.find(letter) != kCut.npos && text.size() > *widths.most) text.resize(*widths.most);
+  const std::size_t missing = widths.least > text.size() ? widths.least - text.size() : 0;
+  const bool zeros = widths.zeros && !widths.left && kNumbers.find(letter) != kNumbers.npos;
+  if (!widths.left) out.append(missing, zeros ? '0' : ' ');
+  out += text;
+  if (widths.left) out.append(missing, ' ');
 }
 
 char escaped(char c) {
@@ -131,6 +158,8 @@ char escaped(char c) {
       return '\t';
     case 'r':
       return '\r';
+    case 'v':
+      return '\v';
     case 'a':
       return '\a';
     case '0':
@@ -144,15 +173,41 @@ char escaped(char c) {
 
 }  // namespace
 
-std::string format_message(std::string_view format, const wire::Publish& publish) {
+Arrival Arrival::now() {
+  timespec time{};
+  clock_gettime(CLOCK_REALTIME, &time);
+  return {time.tv_sec, time.tv_nsec};
+}
+
+Result<std::string, FormatError> format_message(std::string_view format, const wire::Publish& publish,
+                                                Arrival arrival) {
   std::string out;
   for (std::size_t i = 0; i < format.size(); ++i) {
-    if (i + 1 == format.size() || (format[i] != '%' && format[i] != '\\')) {
-      out += format[i];
-    } else if (format[i] == '%') {
-      append_field(out, format[++i], publish);
+    const char begins = format[i];
+    const std::size_t sequence = i;
+    if (i + 1 == format.size() || (begins != '%' && begins != '@' && begins != '\\')) {
+      out += begins;
+      continue;
+    }
+    ++i;
+    if (begins == '\\') {
+      out += escaped(format[i]);
+    } else if (begins == '@') {
+      append_time(out, format[i], arrival);
     } else {
-      out += escaped(format[++i]);
+      const Widths widths = read_widths(format, i);
+      const char letter = i < format.size() ? format[i] : '%';
+      if (letter == 'j' || letter == 'J') {
+        const auto json = message_as_json(publish, arrival, letter == 'J');
+        if (!json.has_value()) return json.error();
+        out += *json;
+      } else if (letter == '%') {
+        out += '%';
+      } else if (auto text = field_text(letter, publish, arrival)) {
+        append_padded(out, std::move(*text), letter, widths);
+      } else {
+        out += format.substr(sequence, i + 1 - sequence);
+      }
     }
   }
   return out;

@@ -44,7 +44,13 @@ std::optional<std::string> check(SubOptions& options) {
 void print(const SubOptions& options, const wire::Publish& publish) {
   std::string text;
   if (!options.format.empty()) {
-    text = format_message(options.format, publish);
+    auto formatted = format_message(options.format, publish, Arrival::now());
+    if (!formatted.has_value()) {
+      fail(options, 0,
+           fmt::format("the payload of a message on topic \"{}\" is not JSON: %j shows any", publish.topic));
+      return;
+    }
+    text = std::move(*formatted);
   } else {
     if (options.verbose) text.append(publish.topic).append(" ");
     text += publish.payload;

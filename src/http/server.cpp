@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "base/thread_name.h"
 #include "http/assets.h"
 #include "http/connection.h"
 #include "http/static_folder.h"
@@ -41,7 +42,12 @@ void Server::listen(int fd, Site site) {
 }
 
 void Server::start() {
-  if (!listeners_.empty()) thread_ = std::thread([this] { loop_.run(*this); });
+  if (!listeners_.empty()) {
+    thread_ = std::thread([this] {
+      name_thread("http");
+      loop_.run(*this);
+    });
+  }
 }
 
 void Server::stop() {

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "base/random.h"
+#include "base/thread_name.h"
 #include "net/address.h"
 #include "server/listener_settings.h"
 #include "server/machine_memory.h"
@@ -64,7 +65,12 @@ Result<void, std::string> Server::start() {
     doors_.clear();
     return opened.error();
   }
-  for (auto& shard : shards_) threads_.emplace_back([&shard] { shard->run(); });
+  for (std::size_t i = 0; i < shards_.size(); ++i) {
+    threads_.emplace_back([this, i] {
+      name_thread(fmt::format("shard-{}", i));
+      shards_[i]->run();
+    });
+  }
   http_->start();
   return {};
 }

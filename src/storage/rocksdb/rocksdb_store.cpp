@@ -6,6 +6,7 @@
 #include <iterator>
 #include <utility>
 
+#include "base/thread_name.h"
 #include "storage/rocksdb/collector.h"
 #include "storage/rocksdb/group_writer.h"
 #include "storage/rocksdb/load.h"
@@ -182,6 +183,7 @@ void RocksStore::wait_for_work(std::unique_lock<std::mutex>& lock) {
 }
 
 void RocksStore::write_loop() {
+  name_thread("commit");
   for (;;) {
     {
       std::unique_lock lock(writer_mutex_);
@@ -368,6 +370,7 @@ void RocksStore::finish(const std::vector<Item>& items, Outcome outcome) {
 // --- the others
 
 void RocksStore::read_loop() {
+  name_thread("read");
   for (;;) {
     std::optional<Item> item;
     {
@@ -409,6 +412,7 @@ bool RocksStore::pause(TimeMs time_ms) {
 }
 
 void RocksStore::sync_loop() {
+  name_thread("sync");
   bool failed = false;
   while (pause(options_.sync_interval_ms)) {
     if (!unsynced_.exchange(false, std::memory_order_acq_rel)) continue;
@@ -434,6 +438,7 @@ void RocksStore::sync_loop() {
 }
 
 void RocksStore::collect_loop() {
+  name_thread("collect");
   while (pause(options_.collect_interval_ms)) {
     const std::shared_lock use(parts_->database.use);
     if (failing_ || !parts_->database.is_open() || !parts_->collector.due()) continue;
