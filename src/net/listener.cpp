@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -39,7 +38,7 @@ void remove_stale_socket(const Address& address) {
 
 }  // namespace
 
-Result<int, AddressError> listen_on(const Endpoint& endpoint, Claim claim) {
+Result<int, AddressError> listen_on(const Endpoint& endpoint, Claim claim, const TcpSettings& tcp) {
   const Address& address = endpoint.address;
   const int fd = socket(address.storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd < 0) return cannot_listen(endpoint, errno);
@@ -52,6 +51,10 @@ Result<int, AddressError> listen_on(const Endpoint& endpoint, Claim claim) {
     if (address.storage.ss_family == AF_INET6) setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
     // The first is bound without sharing, so that another program on the address is an error and not a partner.
     if (claim == Claim::kJoin) share();
+    if (const auto prepared = prepare_listening(fd, tcp); !prepared.has_value()) {
+      ::close(fd);
+      return AddressError{fmt::format("cannot listen on {}: {}", endpoint.to_string(), prepared.error())};
+    }
   }
   const bool bound = bind(fd, bytes_of(address), address.size) == 0;
   if (bound && claim == Claim::kFirst && !address.is_unix()) share();
@@ -105,8 +108,6 @@ void Listener::on_events(std::uint32_t) {
   for (int i = 0; i < kAcceptsPerTurn && fd_ >= 0; ++i) {
     const int fd = accept4(fd_, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd >= 0) {
-      const int on = 1;
-      setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
       accepted_(fd);
       continue;
     }

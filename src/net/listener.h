@@ -13,6 +13,7 @@
 #include "base/time.h"
 #include "net/address.h"
 #include "net/event_loop.h"
+#include "net/tcp_settings.h"
 
 namespace petrel::net {
 
@@ -20,7 +21,8 @@ namespace petrel::net {
 // spreads connections over them (SO_REUSEPORT): the first claims the address, which fails if anyone else has it, the
 // others join it. A Unix socket has one listener; the file that an earlier process has left is replaced.
 enum class Claim : std::uint8_t { kFirst, kJoin };
-Result<int, AddressError> listen_on(const Endpoint& endpoint, Claim claim);
+// Connections inherit what `tcp` says, TCP_NODELAY always.
+Result<int, AddressError> listen_on(const Endpoint& endpoint, Claim claim, const TcpSettings& tcp = {});
 // The address a socket is bound to (the port, if 0 was asked for).
 Address local_address(int fd);
 // The address of the other end, for people; of a Unix socket its user and process.
@@ -31,7 +33,7 @@ class Listener final : public EventHandler {
   static constexpr int kAcceptsPerTurn = 64;
   static constexpr TimeMs kPauseMs = 100;
 
-  // `accepted` takes the descriptor (non-blocking, TCP_NODELAY); `exhausted` is told the errno that accepting failed
+  // `accepted` takes the descriptor (non-blocking); `exhausted` is told the errno that accepting failed
   // with, each time it pauses.
   Listener(EventLoop& loop, int fd, std::function<void(int fd)> accepted, std::function<void(int error)> exhausted);
   ~Listener();

@@ -91,9 +91,9 @@ std::string configuration_markdown() {
       "`tcp://127.0.0.1:1883` and, if nobody else has it, `http://127.0.0.1:8080`. Keys for TLS belong to `tls`, "
       "`wss`\n"
       "and `https`, keys for WebSocket to `ws`, `wss`, `http` and `https`, keys for HTTP to `http` and `https`;\n"
-      "elsewhere they are mistakes.\n\n"
+      "elsewhere they are mistakes. Keys for TCP belong to all but `unix`.\n\n"
       "| Key | For | Value | Default | Meaning |\n|---|---|---|---|---|\n";
-  constexpr std::string_view kDoors[] = {"all", "TLS", "WebSocket", "HTTP"};
+  constexpr std::string_view kDoors[] = {"all", "TCP", "TLS", "WebSocket", "HTTP"};
   for (const ListenerKey& key : listener_keys())
     out +=
         fmt::format("| `{}` | {} | {} | {} | {} |\n", key.name, kDoors[static_cast<std::size_t>(key.doors)],

@@ -28,6 +28,12 @@ struct ListenerConfig {
   std::optional<bool> proxy_protocol{};  // unset: no
   std::vector<std::string> trusted{};
   std::string forwarded_header = "x-forwarded-for";
+  // TCP
+  std::int64_t dead_link_min_s = 30, dead_link_max_s = 300;
+  std::optional<bool> quick_resend{};  // unset: no
+  std::int64_t max_unsent_bytes = 0;
+  std::string congestion_control{};
+  std::int64_t fast_open = 0;
   // TLS
   std::vector<std::string> certificates{}, keys{}, ocsp_files{};  // the first belong together, and so on
   std::string client_certificates = "none";

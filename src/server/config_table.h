@@ -46,7 +46,7 @@ inline constexpr std::string_view kListenerSection = "listener";
 // A key under [[listener]]. Exactly one of the members is set.
 struct ListenerKey {
   // Which listeners it says something about.
-  enum class Doors : std::uint8_t { kAll, kTls, kWeb, kHttp };
+  enum class Doors : std::uint8_t { kAll, kTcp, kTls, kWeb, kHttp };
   std::string_view name;
   Doors doors;
   std::string_view description;

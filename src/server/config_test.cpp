@@ -179,6 +179,31 @@ TEST(Config, ContextIsForThoseWhoCompress) {
   EXPECT_THAT(check(listener), HasSubstr("compression_context has no meaning without compression"));
 }
 
+TEST(Config, WhatIsSaidOfTcpMustBePossible) {
+  Config config;
+  EXPECT_THAT(read_config("[[listener]]\naddress = \"tcp://127.0.0.1:1\"\ndead_link_min_s = 5\ndead_link_max_s = 7\n"
+                          "quick_resend = true\nmax_unsent_bytes = 16384\nfast_open = 64\n",
+                          "p.toml", config),
+              IsEmpty());
+  const net::TcpSettings settings = tcp_settings(config.listeners.at(0));
+  EXPECT_EQ(settings.dead_link_min_s, 5U);
+  EXPECT_EQ(settings.dead_link_max_s, 7U);
+  EXPECT_TRUE(settings.quick_resend);
+  EXPECT_EQ(settings.max_unsent_bytes, 16'384U);
+  EXPECT_EQ(settings.fast_open_queue, 64U);
+
+  ListenerConfig listener{"tcp://127.0.0.1:1883"};
+  listener.congestion_control = "pigeon";
+  EXPECT_THAT(check(listener), HasSubstr("the system has no congestion control \"pigeon\"; it has "));
+  listener.congestion_control = net::congestion_controls().at(0);
+  EXPECT_EQ(check(listener), "");
+  listener.dead_link_max_s = 10;
+  EXPECT_THAT(check(listener), HasSubstr("dead_link_max_s is less than dead_link_min_s"));
+  ListenerConfig unix_socket{"unix:///tmp/petrel"};
+  unix_socket.fast_open = 1;
+  EXPECT_THAT(check(unix_socket), HasSubstr("fast_open has no meaning there; it is for all but unix"));
+}
+
 TEST(Config, TlsNeedsCertificatesWithKeys) {
   ListenerConfig listener{"tls://127.0.0.1:8883"};
   EXPECT_THAT(check(listener), HasSubstr("TLS needs a certificate"));

@@ -24,6 +24,7 @@ Door::Door(const ListenerConfig& listener, const net::Endpoint& endpoint, broker
       believes_names_(!endpoint.is_tls() && listener.client_certificates != "none"),
       files_(endpoint.is_tls() && listener.watch.value_or(true) ? listener_files(listener)
                                                                 : std::vector<std::string>()),
+      tcp_(tcp_settings(listener)),
       places_(static_cast<std::uint32_t>(listener.max_connections)),
       handshakes_(static_cast<std::uint32_t>(listener.max_handshakes)),
       traffic_(shards) {}
@@ -88,7 +89,11 @@ Result<void, std::string> Door::reload() {
 }
 
 std::vector<std::string> Door::warnings() const {
-  return tls_ == nullptr ? std::vector<std::string>() : tls_->get()->warnings();
+  std::vector<std::string> warnings;
+  if (tls_ != nullptr) warnings = tls_->get()->warnings();
+  if (tcp_.fast_open_queue != 0 && !net::allows_fast_open())
+    warnings.emplace_back("the system lets no server use TCP Fast Open; sysctl net.ipv4.tcp_fastopen=3 would");
+  return warnings;
 }
 
 }  // namespace petrel::server

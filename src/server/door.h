@@ -17,6 +17,7 @@
 #include "net/address.h"
 #include "net/place_limit.h"
 #include "net/proxy_header.h"
+#include "net/tcp_settings.h"
 #include "net/tls_context.h"
 #include "net/transport.h"
 #include "net/websocket_handshake.h"
@@ -36,9 +37,13 @@ class Door {
   const broker::ListenerPolicy& policy() const { return policy_; }
   const net::WebSocketSettings& websocket() const { return websocket_; }
   net::IdentityFrom identity_from() const { return identity_from_; }
-  // Whether transports have bytes of their own to read and write.
+  // A client's CONNECT has come through a connection of this door.
+  void adapt_to_keep_alive(int fd, std::uint16_t keep_alive_s) const {
+    if (!endpoint_.address.is_unix()) net::adapt_to_keep_alive(fd, tcp_, keep_alive_s);
+  }
   // Whose connections begin with a PROXY header; null: nobody's.
   const net::AddressRanges* proxies() const { return speaks_proxy_ ? &websocket_.trusted : nullptr; }
+  // Whether transports have bytes of their own to read and write.
   bool is_layered() const { return endpoint_.scheme != net::Scheme::kTcp && !endpoint_.address.is_unix(); }
 
   struct Entered {
@@ -81,6 +86,7 @@ class Door {
   const bool speaks_proxy_;
   const bool believes_names_;  // that a proxy tells
   const std::vector<std::string> files_;
+  const net::TcpSettings tcp_;
   std::shared_ptr<net::TicketKeys> ticket_keys_;
   net::TlsSettings tls_settings_;
   std::unique_ptr<net::TlsContextHolder> tls_;

@@ -33,6 +33,8 @@ bool belongs(const ListenerKey& key, const net::Endpoint& endpoint) {
   switch (key.doors) {
     case Doors::kAll:
       return true;
+    case Doors::kTcp:
+      return !endpoint.address.is_unix();
     case Doors::kTls:
       return endpoint.is_tls();
     case Doors::kWeb:
@@ -44,6 +46,7 @@ bool belongs(const ListenerKey& key, const net::Endpoint& endpoint) {
 }
 
 std::string_view schemes_of(Doors doors) {
+  if (doors == Doors::kTcp) return "all but unix";
   if (doors == Doors::kTls) return "tls, wss and https";
   return doors == Doors::kHttp ? "http and https" : "ws, wss, http and https";
 }
@@ -124,6 +127,17 @@ net::WebSocketSettings websocket_settings(const ListenerConfig& listener) {
   return settings;
 }
 
+net::TcpSettings tcp_settings(const ListenerConfig& listener) {
+  net::TcpSettings settings;
+  settings.congestion_control = listener.congestion_control;
+  settings.max_unsent_bytes = static_cast<std::uint32_t>(listener.max_unsent_bytes);
+  settings.fast_open_queue = static_cast<std::uint32_t>(listener.fast_open);
+  settings.quick_resend = listener.quick_resend.value_or(false);
+  settings.dead_link_min_s = static_cast<std::uint32_t>(listener.dead_link_min_s);
+  settings.dead_link_max_s = static_cast<std::uint32_t>(listener.dead_link_max_s);
+  return settings;
+}
+
 net::IdentityFrom identity_from(const ListenerConfig& listener) {
   if (listener.identity == "san") return net::IdentityFrom::kSubjectAltName;
   return listener.identity == "subject" ? net::IdentityFrom::kSubject : net::IdentityFrom::kCommonName;
@@ -186,6 +200,11 @@ std::vector<std::string> listener_mistakes(const ListenerConfig& listener, const
     mistake("path does not begin with a slash; write path = \"/mqtt\"");
   if (!listener.static_folder.empty() && !std::filesystem::is_directory(listener.static_folder))
     mistake(fmt::format("static is no folder: {}", listener.static_folder));
+  if (!listener.congestion_control.empty())
+    if (const std::string what = net::congestion_control_mistake(listener.congestion_control); !what.empty())
+      mistake(what);
+  if (listener.dead_link_max_s != 0 && listener.dead_link_max_s < listener.dead_link_min_s)
+    mistake("dead_link_max_s is less than dead_link_min_s; write both, or 0 to leave it to the system");
   if (!endpoint.is_tls()) return mistakes;
   if (listener.certificates.empty() && listener.psk_file.empty()) {
     mistake("TLS needs a certificate; write certificate = \"FILE\" and key = \"FILE\", or psk_file = \"FILE\"");

@@ -11,6 +11,7 @@
 #include "net/address.h"
 #include "net/address_ranges.h"
 #include "net/peer_identity.h"
+#include "net/tcp_settings.h"
 #include "net/tls_context.h"
 #include "net/websocket_handshake.h"
 #include "server/config.h"
@@ -19,6 +20,7 @@ namespace petrel::server {
 
 net::TlsSettings tls_settings(const ListenerConfig& listener, const net::Endpoint& endpoint);
 net::WebSocketSettings websocket_settings(const ListenerConfig& listener);
+net::TcpSettings tcp_settings(const ListenerConfig& listener);
 net::IdentityFrom identity_from(const ListenerConfig& listener);
 bool speaks_proxy(const ListenerConfig& listener);
 // Precondition: listener_mistakes() has found nothing wrong.

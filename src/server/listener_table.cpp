@@ -19,6 +19,8 @@ constexpr std::array<std::string_view, 3> kIdentities{"cn", "san", "subject"};
 constexpr std::array<std::string_view, 2> kTlsVersions{"1.2", "1.3"};
 constexpr std::array<std::string_view, 2> kForwardedHeaders{"x-forwarded-for", "forwarded"};
 constexpr std::int64_t kMaxCount = 1'000'000'000;
+constexpr std::int64_t kMaxDeadLinkS = 86'400;
+constexpr std::int64_t kMaxUnsentBytes = 1 << 30;
 
 constexpr ListenerKey text(std::string_view name, Doors doors, std::string ListenerConfig::*member,
                            std::string_view description, std::span<const std::string_view> choices = {}) {
@@ -80,6 +82,25 @@ constexpr ListenerKey kKeys[] = {
     text("forwarded_header", Doors::kWeb, &ListenerConfig::forwarded_header,
          "The header by which the proxies in trusted tell the client's address. They must set or append to it.",
          kForwardedHeaders),
+    integer(
+        "dead_link_min_s", Doors::kTcp, &ListenerConfig::dead_link_min_s, 1, kMaxDeadLinkS,
+        "A link counts as dead when what was sent has lain unacknowledged, or the client has taken nothing, for one "
+        "and a half keep alives (TCP_USER_TIMEOUT), but never sooner than this."),
+    integer("dead_link_max_s", Doors::kTcp, &ListenerConfig::dead_link_max_s, 0, kMaxDeadLinkS,
+            "Nor later than this, which also is for clients without a keep alive; those are probed when they have been "
+            "silent for half of it. 0: as the system has it, after about a quarter of an hour, and no probes."),
+    flag("quick_resend", Doors::kTcp, &ListenerConfig::quick_resend,
+         "Whether a connection with little under way sends again at a steady pace what got lost several times, rather "
+         "than ever more slowly (TCP_THIN_LINEAR_TIMEOUTS). Unset: no."),
+    integer("max_unsent_bytes", Doors::kTcp, &ListenerConfig::max_unsent_bytes, 0, kMaxUnsentBytes,
+            "Bytes of a connection that the system takes beyond those on their way (TCP_NOTSENT_LOWAT); the rest waits "
+            "in the broker, where limits count it. 0: as many as the system likes."),
+    text("congestion_control", Doors::kTcp, &ListenerConfig::congestion_control,
+         "How TCP finds the pace, for example bbr, which takes less notice of lost packets. One that the system does "
+         "not have is a mistake. Empty: the system's."),
+    integer("fast_open", Doors::kTcp, &ListenerConfig::fast_open, 0, 65535,
+            "Connections under way that may send data with their first packet (TCP Fast Open). Such data may arrive "
+            "twice. 0: none."),
     texts("certificate", Doors::kTls, &ListenerConfig::certificates,
           "PEM files: a certificate, then those that lead to its CA. With several, the name a client asks for (SNI) "
           "chooses; the first is for all others."),

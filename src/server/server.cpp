@@ -91,6 +91,7 @@ Result<void, std::string> Server::open_listener(const ListenerConfig& listener) 
   const auto parsed = net::parse_endpoint(listener.address);
   if (!parsed.has_value()) return parsed.error().what;
   net::Endpoint endpoint = *parsed;
+  const net::TcpSettings tcp = tcp_settings(listener);
   std::vector<int> descriptors;
   const auto give_back = [&] {
     for (const int fd : descriptors) close(fd);
@@ -99,7 +100,7 @@ Result<void, std::string> Server::open_listener(const ListenerConfig& listener) 
     // A Unix socket cannot be shared, its connections go to the shards with their CONNECT; HTTP has a thread of its
     // own.
     if (i > 0 && (endpoint.address.is_unix() || endpoint.is_http())) break;
-    const auto fd = net::listen_on(endpoint, i == 0 ? net::Claim::kFirst : net::Claim::kJoin);
+    const auto fd = net::listen_on(endpoint, i == 0 ? net::Claim::kFirst : net::Claim::kJoin, tcp);
     if (!fd.has_value()) {
       give_back();
       return fd.error().what;

@@ -491,8 +491,11 @@ void ShardThread::wait_for_end(Socket& socket) {
 // gone.
 bool ShardThread::feed(Socket& socket, BytesView bytes, BytesView following) {
   using Then = broker::Shard::Received::Then;
+  const bool stranger = socket.state == Connection::State::kAwaitsConnect;
   const broker::Shard::Received received = shard_.receive(socket, bytes);
   if (socket.gone) return false;
+  if (stranger && socket.session != nullptr)
+    socket.door->adapt_to_keep_alive(socket.transport->fd(), socket.keep_alive_s);
   const BytesView rest = bytes.substr(std::min(received.consumed, bytes.size()));
   switch (received.then) {
     case Then::kContinue:

@@ -3,6 +3,7 @@
 KEYS = {
     "connect_timeout_s": "limits.connect_timeout_s",  # from the accepted connection to its complete CONNECT
     "keep_alive_max_s": "limits.keep_alive_max_s",  # a longer wish of a v5 client is answered with Server Keep Alive
+    "max_inflight_messages": "limits.max_inflight_messages",  # Receive Maximum that the broker keeps to towards clients
     "max_output_bytes": "limits.max_output_bytes",  # what may wait for a peer that does not read
     "max_packet_bytes": "limits.max_packet_bytes",  # Maximum Packet Size of the broker
     "max_queued_bytes": "limits.max_queued_bytes",  # what may wait in one session
