@@ -122,6 +122,7 @@ bool Run::connect(const std::vector<Link*>& links) {
 
 bool Run::connect_storm() {
   std::vector<Link*> links;
+  links.reserve(subscribers_.size());
   for (const auto& link : subscribers_) links.push_back(link.get());
   connections_measured_ = true;
   measure(true);
@@ -190,6 +191,7 @@ void Run::drain() {
 bool Run::fetch() {
   const auto began = Clock::now();
   std::vector<Link*> links;
+  links.reserve(subscribers_.size());
   for (const auto& link : subscribers_) links.push_back(link.get());
   if (!connect(links)) return false;
   drain();
