@@ -84,7 +84,7 @@ std::vector<std::string> congestion_controls() {
 std::string congestion_control_mistake(const std::string& name) {
   const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   if (fd < 0) return {};
-  const std::string mistake = set_congestion_control(fd, name) ? std::string() : cannot_control(name, errno);
+  std::string mistake = set_congestion_control(fd, name) ? std::string() : cannot_control(name, errno);
   ::close(fd);
   return mistake;
 }

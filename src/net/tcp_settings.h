@@ -17,7 +17,7 @@ struct TcpSettings {
   std::string congestion_control{};    // empty: the system's
   std::uint32_t max_unsent_bytes = 0;  // that the system takes beyond what is on its way; 0: as many as it likes
   std::uint32_t fast_open_queue = 0;   // connections that may have sent data with their first packet; 0: none may
-  bool quick_resend = true;            // a lone lost packet is sent again at a steady pace, not ever more slowly
+  bool quick_resend = false;           // a lone lost packet is sent again at a steady pace, not ever more slowly
   // Within these a link counts as dead that takes nothing; of the longest 0: as the system thinks (a quarter of an
   // hour), and clients without a keep alive are not probed.
   std::uint32_t dead_link_min_s = 30, dead_link_max_s = 300;

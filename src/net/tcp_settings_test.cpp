@@ -64,7 +64,7 @@ TEST(TcpSettings, ConnectionsInheritWhatTheListenerWasTold) {
   const Accepted usual{TcpSettings{}};
   EXPECT_EQ(tcp_option(usual.fd(), TCP_NODELAY), 1);
   EXPECT_EQ(tcp_option(usual.fd(), TCP_USER_TIMEOUT), 90'000);
-  EXPECT_EQ(tcp_option(usual.fd(), TCP_THIN_LINEAR_TIMEOUTS), 1);
+  EXPECT_EQ(tcp_option(usual.fd(), TCP_THIN_LINEAR_TIMEOUTS), 0);
   EXPECT_EQ(tcp_option(usual.fd(), TCP_KEEPIDLE), 150);
   EXPECT_EQ(tcp_option(usual.fd(), TCP_KEEPINTVL), 25);
   EXPECT_EQ(tcp_option(usual.fd(), TCP_KEEPCNT), 6);
@@ -73,12 +73,12 @@ TEST(TcpSettings, ConnectionsInheritWhatTheListenerWasTold) {
   TcpSettings settings;
   settings.max_unsent_bytes = 16'384;
   settings.fast_open_queue = 64;
-  settings.quick_resend = false;
+  settings.quick_resend = true;
   settings.dead_link_max_s = 0;
   const Accepted told(settings);
   EXPECT_EQ(tcp_option(told.fd(), TCP_NODELAY), 1);
   EXPECT_EQ(tcp_option(told.fd(), TCP_NOTSENT_LOWAT), 16'384);
-  EXPECT_EQ(tcp_option(told.fd(), TCP_THIN_LINEAR_TIMEOUTS), 0);
+  EXPECT_EQ(tcp_option(told.fd(), TCP_THIN_LINEAR_TIMEOUTS), 1);
   EXPECT_EQ(tcp_option(told.fd(), TCP_USER_TIMEOUT), 0);
 }
 

@@ -25,7 +25,7 @@ struct ListenerConfig {
   std::int64_t max_qos = 2;
   // TCP
   std::int64_t dead_link_min_s = 30, dead_link_max_s = 300;
-  std::optional<bool> quick_resend{};  // unset: yes
+  std::optional<bool> quick_resend{};  // unset: no
   std::int64_t max_unsent_bytes = 0;
   std::string congestion_control{};
   std::int64_t fast_open = 0;

@@ -171,13 +171,13 @@ TEST(Config, KeysBelongToTheirDoors) {
 TEST(Config, WhatIsSaidOfTcpMustBePossible) {
   Config config;
   EXPECT_THAT(read_config("[[listener]]\naddress = \"tcp://127.0.0.1:1\"\ndead_link_min_s = 5\ndead_link_max_s = 7\n"
-                          "quick_resend = false\nmax_unsent_bytes = 16384\nfast_open = 64\n",
+                          "quick_resend = true\nmax_unsent_bytes = 16384\nfast_open = 64\n",
                           "p.toml", config),
               IsEmpty());
   const net::TcpSettings settings = tcp_settings(config.listeners.at(0));
   EXPECT_EQ(settings.dead_link_min_s, 5U);
   EXPECT_EQ(settings.dead_link_max_s, 7U);
-  EXPECT_FALSE(settings.quick_resend);
+  EXPECT_TRUE(settings.quick_resend);
   EXPECT_EQ(settings.max_unsent_bytes, 16'384U);
   EXPECT_EQ(settings.fast_open_queue, 64U);
 

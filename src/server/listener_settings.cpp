@@ -86,7 +86,7 @@ net::TcpSettings tcp_settings(const ListenerConfig& listener) {
   settings.congestion_control = listener.congestion_control;
   settings.max_unsent_bytes = static_cast<std::uint32_t>(listener.max_unsent_bytes);
   settings.fast_open_queue = static_cast<std::uint32_t>(listener.fast_open);
-  settings.quick_resend = listener.quick_resend.value_or(true);
+  settings.quick_resend = listener.quick_resend.value_or(false);
   settings.dead_link_min_s = static_cast<std::uint32_t>(listener.dead_link_min_s);
   settings.dead_link_max_s = static_cast<std::uint32_t>(listener.dead_link_max_s);
   return settings;

@@ -76,7 +76,7 @@ constexpr ListenerKey kKeys[] = {
             "silent for half of it. 0: as the system has it, after about a quarter of an hour, and no probes."),
     flag("quick_resend", Doors::kTcp, &ListenerConfig::quick_resend,
          "Whether a connection with little under way sends again at a steady pace what got lost several times, rather "
-         "than ever more slowly (TCP_THIN_LINEAR_TIMEOUTS). Unset: yes."),
+         "than ever more slowly (TCP_THIN_LINEAR_TIMEOUTS). Unset: no."),
     integer("max_unsent_bytes", Doors::kTcp, &ListenerConfig::max_unsent_bytes, 0, kMaxUnsentBytes,
             "Bytes of a connection that the system takes beyond those on their way (TCP_NOTSENT_LOWAT); the rest waits "
             "in the broker, where limits count it. 0: as many as the system likes."),
