@@ -56,6 +56,8 @@ class ShardThread final : private broker::ShardHost, private net::TurnHooks {
  private:
   friend class Socket;
 
+  static constexpr std::size_t kReadBufferBytes = 262'144;
+
   // broker::ShardHost
   void request_flush(broker::Connection& connection) override;
   void close(broker::Connection& connection) override;

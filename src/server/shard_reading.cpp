@@ -1,0 +1,231 @@
+// Reading: who is read when, and how much at a time.
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <cstring>
+#include <utility>
+
+#include "server/shard_thread.h"
+
+namespace petrel::server {
+
+using broker::Connection;
+using net::IoStatus;
+
+namespace {
+
+// A peer this many messages behind (large ones count more often: broker::weight) makes its senders wait: their busy
+// publishers are not read meanwhile, from the second mark on no publisher is. What the others send between the two
+// comes behind not too many.
+constexpr std::size_t kMailBacklogForBusy = 5000;
+constexpr std::size_t kMailBacklogForAll = 50'000;
+// Who sends more at a time, or has more messages sent, is read after the others, and in each turn only until the time
+// is over. The same holds for the rest of what somebody has sent when it makes much work.
+constexpr std::size_t kShortReadBytes = 4096;
+constexpr std::uint64_t kFewMessages = 1000;
+constexpr std::chrono::microseconds kTurnTime{1000};
+// What one of them may bring at a time: less when its packets take long.
+constexpr std::size_t kLeastBusyReadBytes = 16'384;
+// Of a large packet at a time.
+constexpr std::size_t kGatherReadBytes = std::size_t{1} << 20;
+
+}  // namespace
+
+bool ShardThread::turn_is_long() {
+  const auto now = std::chrono::steady_clock::now();
+  if (turn_end_ == std::chrono::steady_clock::time_point{}) turn_end_ = now + kTurnTime;
+  return now >= turn_end_;
+}
+
+bool ShardThread::congested(std::size_t mark) const {
+  return std::any_of(peers_.begin(), peers_.end(), [this, mark](const ShardThread* peer) {
+    return peer != this && peer->mail_backlog_.load(std::memory_order_relaxed) > mark;
+  });
+}
+
+void ShardThread::pause_for_congestion(Socket& socket) {
+  congested_.push_back(&socket);
+  socket.congested = true;
+  set_interest(socket, wanted_events(socket));
+}
+
+void ShardThread::resume_after_congestion() {
+  if (congested_.empty() || congested(kMailBacklogForBusy)) return;
+  std::vector<Socket*> sockets;
+  sockets.swap(congested_);
+  for (Socket* socket : sockets) {
+    socket->congested = false;
+    set_interest(*socket, wanted_events(*socket));
+    settle(*socket);
+  }
+}
+
+void ShardThread::on_readable(Socket& socket) {
+  if (socket.closing) return wait_for_end(socket);
+  if (socket.yielded) return;
+  const bool brings_much = socket.busy || socket.partial.is_large();
+  if (congested(brings_much ? kMailBacklogForBusy : kMailBacklogForAll)) return pause_for_congestion(socket);
+  if (is_full(socket)) return wait_for_output(socket);
+  if (!brings_much) return read(socket, kShortReadBytes);
+  if (!std::exchange(socket.queued, true)) busy_.push_back(&socket);
+}
+
+void ShardThread::wait_for_output(Socket& socket) {
+  socket.waits_for_output = true;
+  set_interest(socket, wanted_events(socket));
+}
+
+void ShardThread::read(Socket& socket, std::size_t most_bytes) {
+  char* const buffer = read_buffer_.get();
+  const std::size_t have = socket.partial.bytes().size();
+  if (have != 0) std::memcpy(buffer, socket.partial.bytes().data(), have);
+  const iovec room{buffer + have, std::min(most_bytes, kReadBufferBytes - have)};
+  const net::IoResult result = socket.transport->read_some({&room, 1});
+  if (result.status != IoStatus::kOk) return read_failed(socket, result);
+  socket.traffic->bytes_received.add(result.bytes);
+  socket.partial = {};
+  const std::uint64_t sent = messages_sent();
+  if (!feed(socket, {buffer, have + result.bytes})) return;
+  socket.busy = result.bytes >= kShortReadBytes || messages_sent() - sent > kFewMessages;
+}
+
+std::uint64_t ShardThread::messages_sent() const {
+  return counters().packets_sent.of(wire::PacketType::kPublish) + counters().dropped_slow_consumer.value();
+}
+
+// One after the other, until the time is over; who is left comes first in the next turn.
+void ShardThread::read_busy_sockets() {
+  using Clock = std::chrono::steady_clock;
+  if (busy_.empty()) return;
+  // At least one: the turn may have been long before.
+  (void)turn_is_long();
+  auto begin = Clock::now();
+  do {
+    Socket& socket = *busy_.front();
+    busy_.pop_front();
+    socket.queued = false;
+    if (socket.closing) {
+      wait_for_end(socket);
+    } else if (std::exchange(socket.yielded, false)) {
+      const PartialPacket waiting = std::move(socket.partial);
+      feed(socket, waiting.bytes());
+    } else if (is_full(socket)) {
+      wait_for_output(socket);
+    } else if (socket.paused || socket.congested) {
+      // Whoever lets it go on has its interest registered again.
+    } else if (socket.partial.is_large()) {
+      read_rest_of_packet(socket);
+    } else {
+      const bool known = socket.state != Connection::State::kAwaitsConnect;
+      read(socket, known ? busy_read_bytes_ : kShortReadBytes);
+    }
+    const auto end = Clock::now();
+    if (end - begin > kTurnTime / 2) {
+      busy_read_bytes_ = std::max(busy_read_bytes_ / 2, kLeastBusyReadBytes);
+    } else if (end - begin < kTurnTime / 8) {
+      busy_read_bytes_ = std::min(busy_read_bytes_ * 2, kReadBufferBytes);
+    }
+    begin = end;
+  } while (!busy_.empty() && begin < turn_end_);
+}
+
+// A large packet is under way: what is missing is read to its place, and what follows it into the read buffer.
+void ShardThread::read_rest_of_packet(Socket& socket) {
+  const std::size_t missing = socket.partial.missing_bytes();
+  std::array<iovec, 2> room = {socket.partial.room(), iovec{read_buffer_.get(), kReadBufferBytes}};
+  room[0].iov_len = std::min(room[0].iov_len, kGatherReadBytes);
+  const bool whole = room[0].iov_len == missing;
+  // A packet that takes longer than the keep alive is a sign of life all the while.
+  socket.last_received_at = now_;
+  const net::IoResult result = socket.transport->read_some({room.data(), whole ? 2U : 1U});
+  if (result.status != IoStatus::kOk) return read_failed(socket, result);
+  socket.traffic->bytes_received.add(result.bytes);
+  const std::size_t gathered = std::min(result.bytes, room[0].iov_len);
+  socket.partial.commit(gathered);
+  if (!socket.partial.complete()) return settle(socket);
+  const PartialPacket packet = std::move(socket.partial);
+  feed(socket, packet.bytes(), {read_buffer_.get(), result.bytes - gathered});
+}
+
+void ShardThread::read_failed(Socket& socket, const net::IoResult& result) {
+  if (result.status == IoStatus::kEnd) return lost(socket, "closed by peer");
+  if (result.status == IoStatus::kError) return lost(socket, socket.transport->failure(result));
+  settle(socket);
+}
+
+// After reading: a layered transport may hold bytes of which the system does not tell, and may have something to write.
+void ShardThread::settle(Socket& socket) {
+  if (!socket.layered || socket.gone) return;
+  if (socket.ended) {
+    set_interest(socket, wanted_events(socket));
+  } else if (socket.transport->wants_write()) {
+    mark_blocked(socket);
+    set_interest(socket, wanted_events(socket));
+  }
+  if (socket.gone || socket.buffered || socket.queued || socket.paused || socket.congested || socket.waits_for_output)
+    return;
+  if (!socket.transport->has_buffered()) return;
+  socket.buffered = true;
+  buffered_.push_back(&socket);
+}
+
+void ShardThread::read_buffered() {
+  if (buffered_.empty()) return;
+  std::vector<Socket*> sockets;
+  sockets.swap(buffered_);
+  for (Socket* socket : sockets) {
+    socket->buffered = false;
+    if (!socket->gone && !socket->paused && !socket->congested) on_readable(*socket);
+  }
+}
+
+// All has been said to the peer; what it still sends is of no interest, only that it hangs up.
+void ShardThread::wait_for_end(Socket& socket) {
+  const iovec room{read_buffer_.get(), kReadBufferBytes};
+  const net::IoResult result = socket.transport->read_some({&room, 1});
+  if (result.status == IoStatus::kEnd || result.status == IoStatus::kError) return bury(socket);
+  settle(socket);
+}
+
+// `following` comes after `bytes`, which then are one whole packet. False when the socket is another shard's now, or
+// gone.
+bool ShardThread::feed(Socket& socket, BytesView bytes, BytesView following) {
+  using Then = broker::Shard::Received::Then;
+  const bool stranger = socket.state == Connection::State::kAwaitsConnect;
+  const broker::Shard::Received received = shard_.receive(socket, bytes);
+  if (socket.gone) return false;
+  if (stranger && socket.session != nullptr)
+    socket.door->adapt_to_keep_alive(socket.transport->fd(), socket.keep_alive_s);
+  const BytesView rest = bytes.substr(std::min(received.consumed, bytes.size()));
+  switch (received.then) {
+    case Then::kContinue:
+      if (!following.empty()) return feed(socket, following);
+      socket.partial.append(rest, received.needed_bytes);
+      settle(socket);
+      return !socket.gone;
+    case Then::kPause:
+      socket.partial.append(rest, 0);
+      socket.partial.append(following, 0);
+      socket.paused = true;
+      settle(socket);
+      return !socket.gone;
+    case Then::kYield:
+      socket.partial.append(rest, 0);
+      socket.partial.append(following, 0);
+      socket.busy = socket.yielded = true;
+      if (!std::exchange(socket.queued, true)) busy_.push_back(&socket);
+      return false;
+    case Then::kClosed:
+      settle(socket);
+      return !socket.gone;
+    case Then::kHandOver:
+      socket.partial.append(bytes, 0);
+      socket.partial.append(following, 0);
+      shard_.release(socket);
+      peers_[received.owner]->hand_over(give_up(socket));
+      return false;
+  }
+  return true;
+}
+
+}  // namespace petrel::server
