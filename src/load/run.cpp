@@ -22,6 +22,7 @@ constexpr std::uint32_t kConnecting = 200;  // connections under way
 constexpr std::uint32_t kSessionExpiry_s = 3600;
 constexpr int kEvents = 256;
 constexpr auto kStep = std::chrono::milliseconds(100);
+constexpr double kUnknown = -1;  // the processor time of a process that is not there
 
 Clock::duration as_time(std::chrono::duration<double> time) {
   return std::chrono::duration_cast<Clock::duration>(time);
@@ -217,16 +218,16 @@ void Run::clean_up() {
 void Run::measure(bool on) {
   Outcome& outcome = traffic_.outcome;
   traffic_.measuring = on && !plan_.offline;
-  const std::optional<double> cpu = plan_.broker_pid == 0 ? std::nullopt : process_time_s(plan_.broker_pid);
+  const double cpu = plan_.broker_pid == 0 ? kUnknown : process_time_s(plan_.broker_pid).value_or(kUnknown);
   if (on) {
     measured_from_ = Clock::now();
-    cpu_from_ = cpu.value_or(0);
+    cpu_from_ = cpu;
     own_cpu_from_ = own_time_s();
     return;
   }
   outcome.measured_s = seconds(Clock::now() - measured_from_);
   outcome.own_cpu_s = own_time_s() - own_cpu_from_;
-  if (cpu) outcome.broker_cpu_s = *cpu - cpu_from_;
+  if (cpu != kUnknown && cpu_from_ != kUnknown) outcome.broker_cpu_s = cpu - cpu_from_;
   if (plan_.offline) outcome.measured_messages = outcome.published * plan_.receivers();
 }
 

@@ -12,13 +12,20 @@ namespace {
 constexpr std::size_t kPoolBytes = std::size_t{256} << 10;
 constexpr std::uint64_t kPoolStep = 4099, kPublisherStep = 65'537;  // neighbours begin at different places
 constexpr std::uint32_t kAheadOfAll = 16'384, kLeastAhead = 16, kMostAhead = 2000;
+constexpr std::size_t kAheadBytes = std::size_t{512} << 10, kPacketBytes = 64;  // of a receiver; a packet's own, about
 
 // Enough that a publisher seldom waits for deliveries, and so little that no broker has reason to drop.
 std::uint32_t choose_ahead(const Plan& plan) {
   if (plan.offline || plan.rate > 0) return 0;
   if (plan.ahead != 0) return plan.ahead;
   const std::uint32_t share = kAheadOfAll / std::max(plan.publishers, plan.subscribers);
-  return std::max(std::clamp(share, kLeastAhead, kMostAhead), std::min(2 * plan.window, kMostAhead));
+  // Windows bound what is under way with QoS 1 and 2, brokers' buffers with QoS 0.
+  if (plan.qos != wire::Qos::k0)
+    return std::max(std::clamp(share, kLeastAhead, kMostAhead), std::min(2 * plan.window, kMostAhead));
+  const std::size_t of_receiver = kAheadBytes / (plan.payload_bytes + kPacketBytes);
+  const std::size_t senders = plan.pattern == Pattern::kOneToOne ? 1 : plan.publishers;
+  const auto most = static_cast<std::uint32_t>(std::clamp<std::size_t>(of_receiver / senders, 1, kMostAhead));
+  return std::min(std::clamp(share, kLeastAhead, kMostAhead), most);
 }
 
 }  // namespace

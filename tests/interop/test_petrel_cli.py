@@ -221,7 +221,7 @@ def test_nobody_listens(broker, kind):
 
 
 @pytest.mark.petrel_only
-@pytest.mark.parametrize("command", [[], ["serve"], ["pub"], ["sub"], ["check-config"]])
+@pytest.mark.parametrize("command", [[], ["serve"], ["pub"], ["sub"], ["bench"], ["check-config"]])
 def test_help(command):
     done = subprocess.run([programs.binary(), *command, "--help"], capture_output=True, text=True, timeout=10, check=False)
     assert done.returncode == 0 and "petrel" in done.stdout.lower() and not done.stderr
@@ -232,7 +232,7 @@ FLAG = re.compile(r"(?<![\w-])(--?[A-Za-z][\w-]*)")
 
 def flags_of_help():
     found = set()
-    for command in ["serve", "pub", "sub", "check-config"]:
+    for command in ["serve", "pub", "sub", "bench", "check-config"]:
         done = subprocess.run([programs.binary(), command, "--help"], capture_output=True, text=True, timeout=10, check=True)
         for line in done.stdout.splitlines():
             if re.match(r"  +-|-D, ", line):
