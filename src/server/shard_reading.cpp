@@ -23,7 +23,7 @@ constexpr std::size_t kMailBacklogForAll = 50'000;
 // is over. The same holds for the rest of what somebody has sent when it makes much work.
 constexpr std::size_t kShortReadBytes = 4096;
 constexpr std::uint64_t kFewMessages = 1000;
-constexpr std::chrono::microseconds kTurnTime{1000};
+constexpr std::chrono::microseconds kTurnTime{4000};
 // What one of them may bring at a time: less when its packets take long.
 constexpr std::size_t kLeastBusyReadBytes = 16'384;
 // Of a large packet at a time.
