@@ -142,9 +142,10 @@ Widths read_widths(std::string_view format, std::size_t& at) {
 void append_padded(std::string& out, std::string text, char letter, const Widths& widths) {
   constexpr std::string_view kNumbers = "AEFlmSxX";
   constexpr std::string_view kCut = "CIRt";
-  if (widths.most && kCut.find(letter) != kCut.npos && text.size() > *widths.most) text.resize(*widths.most);
+  if (widths.most && kCut.find(letter) != std::string_view::npos && text.size() > *widths.most)
+    text.resize(*widths.most);
   const std::size_t missing = widths.least > text.size() ? widths.least - text.size() : 0;
-  const bool zeros = widths.zeros && !widths.left && kNumbers.find(letter) != kNumbers.npos;
+  const bool zeros = widths.zeros && !widths.left && kNumbers.find(letter) != std::string_view::npos;
   if (!widths.left) out.append(missing, zeros ? '0' : ' ');
   out += text;
   if (widths.left) out.append(missing, ' ');

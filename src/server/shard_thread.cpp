@@ -11,8 +11,6 @@
 
 namespace petrel::server {
 
-using broker::Connection;
-
 std::string Socket::peer_name() const { return transport->peer_name(); }
 
 void Socket::on_events(std::uint32_t events) {
