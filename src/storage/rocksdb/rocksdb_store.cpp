@@ -57,7 +57,7 @@ Result<std::unique_ptr<RocksStore>, StoreError> RocksStore::open(RocksStoreOptio
 Result<void, StoreError> RocksStore::start() {
   const auto begin = Clock::now();
   if (auto opened = parts_->database.open(); !opened.has_value()) return opened;
-  const auto last = rocks::load_table(parts_->database, rocks::LoadWhen::kAtStart);
+  const auto last = rocks::load_table(parts_->database, rocks::LoadWhen::kAtStart, options_.count_at_start);
   if (!last.has_value()) return last.error();
   last_message_ = last->message;
   last_session_ = last->session;

@@ -47,6 +47,7 @@ struct RocksStoreOptions {
   // A group begins this long after the last one began: a lone batch goes at once, a stream in groups. What is
   // acknowledged meanwhile need not be written.
   std::chrono::microseconds spacing{300};
+  std::uint64_t count_at_start = 1'000'000;               // entries of queues that are counted; the rest is estimated
   TimeMs collect_interval_ms = 10'000;                    // how often to look whether files have grown
   std::uint64_t collect_bytes = std::uint64_t{64} << 20;  // files smaller than this are left alone
   Log* log = nullptr;

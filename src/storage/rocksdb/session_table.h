@@ -15,7 +15,8 @@ namespace petrel::storage::rocks {
 struct SessionState {
   QueueState queue;
   bool connected = false;
-  bool has_entries = false;  // the queue column may hold some
+  bool has_entries = false;            // the queue column may hold some
+  std::uint64_t waiting_at_start = 0;  // messages in the queue when the table was loaded
   // The writer's notes: in which group it last met the session, and as which one.
   std::uint64_t group = 0;
   std::size_t place = 0;
