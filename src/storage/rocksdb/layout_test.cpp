@@ -277,6 +277,21 @@ TEST_F(Layout, WhatIsAcknowledgedBeforeItsBatchIsDueIsNotWritten) {
   EXPECT_THAT(publisher.read(2).entries, SizeIs(1));
 }
 
+// Though the two come one after the other: a batch that may still cancel out is held back.
+TEST_F(Layout, WhatAnotherLaneAcknowledgesInTimeIsNotWritten) {
+  ContractLane publisher(*store_, 0), receiver(*store_, 1);
+  publisher.commit({PutSession{{1, "client 1", 60, true, 0}}});
+  for (std::uint64_t m = 1; m <= 200; ++m) {
+    publisher.submit({enqueue(1, id(m), message("x"))});
+    receiver.submit({Acknowledge{1, id(m), true}});
+  }
+  publisher.settle();
+  receiver.settle();
+  EXPECT_GT(store_->counts().elided, 0U);
+  EXPECT_EQ(store_->counts().elided + store_->counts().entries, 200U);
+  EXPECT_THAT(publisher.read(1).entries, IsEmpty());
+}
+
 TEST_F(Layout, ASecondProcessIsRefused) { EXPECT_THAT(refusal(), HasSubstr("is in use by another process")); }
 
 TEST_F(Layout, DamageIsToldAndNeverFatal) {
