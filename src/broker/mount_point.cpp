@@ -1,5 +1,7 @@
 #include "broker/mount_point.h"
 
+#include <fmt/format.h>
+
 #include "base/utf8.h"
 #include "topics/topic.h"
 
@@ -28,8 +30,9 @@ bool is_out_of_mount(std::string_view filter) {
 std::string mounted_filter(std::string_view mount_point, std::string_view filter) {
   const auto shared = topics::parse_shared(filter);
   const std::string_view own = shared ? shared->filter : filter;
-  std::string mounted(filter.substr(0, filter.size() - own.size()));
-  return mounted.append(mount_point).append(own);
+  if (!shared) return std::string(mount_point).append(filter);
+  // Two mount points of which the same filter comes have different lengths: one lies below the other.
+  return fmt::format("$share/{}{}{}/{}{}", shared->share_name, '\0', mount_point.size(), mount_point, own);
 }
 
 std::optional<std::string_view> visible_topic(std::string_view mount_point, std::string_view topic) {

@@ -22,7 +22,9 @@ std::string_view visible_client_id(std::string_view mount_point, std::string_vie
 
 // Whether a valid filter, shared or not, asks for what is not below a mount point.
 bool is_out_of_mount(std::string_view filter);
-// Precondition: is_valid_filter(filter). Of a shared one the share name stays in front.
+// Precondition: is_valid_filter(filter). Of a shared one the share name stays in front and gets an addition that no
+// client can send [MQTT-1.5.4-2]: the groups of a mount point are its own, and nobody behind it joins those of others
+// and takes away what is theirs.
 std::string mounted_filter(std::string_view mount_point, std::string_view filter);
 
 // What a client behind the mount point sees of a topic; nothing of those that it does not see.

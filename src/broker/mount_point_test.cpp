@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "broker/test_support.h"
+#include "topics/topic.h"
 
 namespace petrel::broker::test {
 namespace {
@@ -37,7 +38,11 @@ TEST(MountPoint, IsWholeLevels) {
 
 TEST(MountPoint, StandsBeforeTheFilterOfASharedSubscription) {
   EXPECT_EQ(mounted_filter("a/", "t/#"), "a/t/#");
-  EXPECT_EQ(mounted_filter("a/", "$share/group/t/#"), "$share/group/a/t/#");
+  const std::string shared = mounted_filter("a/", "$share/group/t/#");
+  EXPECT_EQ(shared, std::string_view("$share/group\0002/a/t/#", 20));
+  EXPECT_TRUE(topics::is_valid_filter(shared));
+  EXPECT_EQ(topics::parse_shared(shared)->filter, "a/t/#");
+  EXPECT_NE(mounted_filter("a/b/", "$share/group/#"), mounted_filter("a/", "$share/group/b/#"));
   EXPECT_TRUE(is_out_of_mount("$SYS/#"));
   EXPECT_TRUE(is_out_of_mount("$share/group/$SYS/#"));
   EXPECT_FALSE(is_out_of_mount("$share/group/t"));
@@ -75,6 +80,30 @@ TEST_P(MountedTest, KeepsTenantsApartAndLetsTheOperatorSeeAll) {
   a.unsubscribe("#");
   all.publish("a/command", "again");
   EXPECT_EQ(a.messages_waiting(), 0U);
+}
+
+// Whoever could join the group of somebody outside would take away a part of what is meant for it.
+TEST(Mounted, SharedSubscriptionsAreItsOwn) {
+  const ListenerPolicy below_a = mounted("a/t/");
+  TestBroker broker;
+  TestClient& a = open(broker, "one", &kA);
+  TestClient& also_a = open(broker, "two", &kA);
+  TestClient& below = open(broker, "one", &below_a);
+  TestClient& operator_client = open(broker, "operator", nullptr);
+  for (TestClient* client : {&a, &also_a}) EXPECT_EQ(client->subscribe("$share/group/t/#", Qos::k1), kGrantedQos1);
+  EXPECT_EQ(below.subscribe("$share/group/#", Qos::k1), kGrantedQos1);
+  EXPECT_EQ(operator_client.subscribe("$share/group/a/t/#", Qos::k1), kGrantedQos1);
+  constexpr std::size_t kMessages = 6;
+  for (std::size_t i = 0; i < kMessages; ++i) EXPECT_EQ(a.publish("t/1", "work", Qos::k1), kSuccess);
+  EXPECT_EQ(operator_client.messages_waiting(), kMessages);
+  EXPECT_EQ(below.messages_waiting(), kMessages);
+  EXPECT_EQ(a.messages_waiting() + also_a.messages_waiting(), kMessages);
+  EXPECT_NE(a.messages_waiting(), 0U);
+  EXPECT_NE(also_a.messages_waiting(), 0U);
+  EXPECT_EQ(below.message().topic, "1");
+  for (TestClient* client : {&a, &also_a}) client->unsubscribe("$share/group/t/#");
+  EXPECT_EQ(operator_client.publish("a/t/1", "more", Qos::k1), kSuccess);
+  EXPECT_EQ(a.messages_waiting() + also_a.messages_waiting(), kMessages);
 }
 
 // "a/#" matches "a", too (4.7.1.2), and of "a/" nothing would be left.

@@ -46,7 +46,8 @@ std::optional<SharedFilter> parse_shared(std::string_view filter) {
   if (slash == std::string_view::npos) return std::nullopt;
   const SharedFilter shared{rest.substr(0, slash), rest.substr(slash + 1)};
   // [MQTT-4.8.2-1]: at least one character; [MQTT-4.8.2-2]: no wildcard in the name, a topic filter behind it.
-  if (!has_plain_length(shared.share_name) || has_wildcard(shared.share_name)) return std::nullopt;
+  // U+0000 is the broker's own to put there: no client can send it [MQTT-1.5.4-2].
+  if (shared.share_name.empty() || has_wildcard(shared.share_name)) return std::nullopt;
   if (!is_valid_plain_filter(shared.filter)) return std::nullopt;
   return shared;
 }
