@@ -15,9 +15,12 @@ class Server::Connection final : public net::EventHandler {
   void on_events(std::uint32_t events) override;
   // Reads, answers and writes as far as it goes.
   void proceed();
+  enum class Progress : std::uint8_t { kMore, kWait, kGone };
+  Progress end(std::string_view why);
   int fd() const { return link_.transport->fd(); }
   std::string take_received() { return std::move(received_); }
   Host::Entered take_link() { return std::move(link_); }
+  bool is_answering() const { return response_.has_value() || link_.transport->wants_write(); }
 
   const std::size_t site;
   std::size_t index = 0;  // in the server's list
@@ -25,13 +28,11 @@ class Server::Connection final : public net::EventHandler {
   bool gone = false;
 
  private:
-  enum class Progress : std::uint8_t { kMore, kWait, kGone };
   Progress read();
   Progress take_request();
   void note_client(const Request& request);
   void answer(Response response, const Request& request, bool keep_alive);
   Progress write();
-  Progress end(std::string_view why);
   bool fill();
   void update_interest();
 

@@ -97,8 +97,19 @@ void Server::refuse(std::size_t site, int fd, std::string_view why) {
                 {{"address", net::peer_name(fd)}, {"listener", sites_[site].name}, {"reason", why}});
 }
 
+// Whoever has waited longest without a whole request goes, so that those who only hold their places keep nobody out.
+bool Server::make_room() {
+  Connection* oldest = nullptr;
+  for (const auto& connection : connections_)
+    if (!connection->is_answering() && (oldest == nullptr || connection->deadline < oldest->deadline))
+      oldest = connection.get();
+  if (oldest == nullptr) return false;
+  oldest->end("another has taken its place: too many HTTP connections at once");
+  return true;
+}
+
 void Server::accepted(std::size_t site, int fd, const net::ProxyHeader* header, TimeMs since) {
-  if (connections_.size() >= kMaxConnections) {
+  if (connections_.size() >= kMaxConnections && !make_room()) {
     refuse(site, fd, "too many HTTP connections at once");
     close(fd);
     return;

@@ -82,6 +82,7 @@ class Server final : private net::TurnHooks {
 
   void accepted(std::size_t site, int fd, const net::ProxyHeader* header, TimeMs since);
   void refuse(std::size_t site, int fd, std::string_view why);
+  bool make_room();
   Response respond(const Site& site, const Request& request);
   Response start_values(const Site& site);
   void remove(Connection& connection);
