@@ -36,7 +36,8 @@ struct TlsSettings {
   ClientCertificates client_certificates = ClientCertificates::kNone;
   std::string ca_file;    // PEM: who may sign clients' certificates
   std::string ca_folder;  // the same from all *.pem, *.crt and *.cer there
-  std::string crl_file;   // PEM: revoked certificates, of every CA that signs clients' certificates
+  // PEM: revoked certificates, of every CA that signs clients' certificates; those of the CAs above count, too.
+  std::string crl_file;
   // Lines IDENTITY:HEXKEY. A client with a pre-shared key needs no certificate, even where one is required.
   std::string psk_file;
   std::string psk_hint;

@@ -115,6 +115,31 @@ TEST_P(TlsContextTest, RefusesAllWhenTheListOfRevokedIsOutOfDate) {
   EXPECT_NE(context()->warnings()[0].find("out of date"), std::string::npos);
 }
 
+// Whoever has the key of a CA that its own CA has revoked can make any client's certificate.
+TEST_P(TlsContextTest, RefusesWhatARevokedAuthorityHasSigned) {
+  const Identity between({"CA in between", "", &authority_, -3600, 3600, nullptr, true});
+  const Identity client({"of the one in between", "", &between});
+  options_.identity = &client;
+  settings_.client_certificates = ClientCertificates::kRequired;
+  settings_.ca_file = folder_.write("ca.pem", authority_.certificate_pem() + between.certificate_pem());
+  struct Case {
+    std::string lists;
+    std::string_view why;
+  };
+  const std::string own = between.crl_pem({});
+  for (const Case& c : {Case{own, ""}, Case{own + authority_.crl_pem({}), ""},
+                        Case{own + authority_.crl_pem({&between}), "certificate revoked"},
+                        Case{own + authority_.crl_pem({}, -60), "CRL has expired"},
+                        Case{authority_.crl_pem({}), "unable to get certificate CRL"}}) {
+    settings_.crl_file = folder_.write("crl.pem", c.lists);
+    auto made = link();
+    EXPECT_EQ(made->shake_hands(), c.why.empty()) << c.why << made->why();
+    if (!c.why.empty()) {
+      EXPECT_NE(made->why().find(c.why), std::string::npos) << made->why();
+    }
+  }
+}
+
 TEST_P(TlsContextTest, ReadsAuthoritiesFromAFolder) {
   const Identity second({"Second CA", "", nullptr});
   const Identity client({"of the second", "", &second});
@@ -155,14 +180,27 @@ TEST_P(TlsContextTest, KnowsClientsByTheirKeys) {
   }
 }
 
-// The cipher's hash does not fit the key, so the key is passed over, and nobody has looked whether the client has it.
+TEST_P(TlsContextTest, PrefersTheKeyOfAClientThatWouldTakeACertificate) {
+  settings_.psk_file = folder_.write("psk", "sensor-1:01020304\n");
+  options_.psk_identity = "sensor-1";
+  options_.psk_key = "\x01\x02\x03\x04";
+  auto made = link();
+  ASSERT_TRUE(made->shake_hands()) << made->why() << made->client.failure;
+  EXPECT_EQ(made->server->identity().psk_identity, "sensor-1");
+  TlsClient::Options none;
+  none.version = GetParam();
+  EXPECT_TRUE(TlsLink(context(), none).shake_hands()) << "for whom the certificate is";
+}
+
+// The cipher's hash does not fit the key in TLS 1.3, so the key is passed over, and nobody has looked whether the
+// client has it. TLS 1.2 looks.
 TEST_P(TlsContextTest, BelievesNoIdentityThatWasNotProved) {
   settings_.psk_file = folder_.write("psk", "admin:0102030405060708\n");
   settings_.cipher_suites = "TLS_AES_256_GCM_SHA384";
   options_.psk_identity = "admin";
   options_.psk_key = "guessed";
   auto made = link();
-  EXPECT_TRUE(made->shake_hands()) << made->why() << made->client.failure;
+  EXPECT_EQ(made->shake_hands(), is_13()) << made->why() << made->client.failure;
   EXPECT_EQ(made->server->identity().psk_identity, "");
 }
 
@@ -366,8 +404,10 @@ TEST_P(TlsTicketTest, DoNotOutliveAKey) {
   resumes();
   folder_.write("psk", "other:01020304\n");
   options_.ciphers = "ALL";
-  EXPECT_FALSE(resumes());
-  EXPECT_EQ(last_->server->identity().psk_identity, "");
+  auto made = link();
+  EXPECT_EQ(made->shake_hands(), is_13()) << "TLS 1.3 goes on with the certificate";
+  EXPECT_FALSE(made->server->identity().resumed);
+  EXPECT_EQ(made->server->identity().psk_identity, "");
 }
 
 // A certificate may end before the ticket does. So that nobody waits for it, the first connection does not look at

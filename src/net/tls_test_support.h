@@ -60,6 +60,7 @@ class Identity {
     const Identity* issuer = nullptr;
     long begins_s = -3600, ends_s = 3600;
     const char* organization = nullptr;
+    bool is_authority = false;  // without an issuer it is one anyway
   };
   explicit Identity(const Wish& wish) : key_(EVP_EC_gen("P-256")), certificate_(X509_new()) {
     static long serial = 1000;
@@ -77,7 +78,8 @@ class Identity {
     add("CN", wish.common_name);
     X509_set_issuer_name(certificate_, X509_get_subject_name(issuer.certificate_));
     X509_set_pubkey(certificate_, key_);
-    extend(NID_basic_constraints, wish.issuer == nullptr ? "critical,CA:TRUE" : "CA:FALSE");
+    const bool is_authority = wish.issuer == nullptr || wish.is_authority;
+    extend(NID_basic_constraints, is_authority ? "critical,CA:TRUE" : "CA:FALSE");
     if (!wish.alt_names.empty()) extend(NID_subject_alt_name, wish.alt_names.c_str());
     EXPECT_GT(X509_sign(certificate_, issuer.key_, EVP_sha256()), 0);
   }

@@ -115,7 +115,8 @@ constexpr ListenerKey kKeys[] = {
     text("ca_folder", Doors::kTls, &ListenerConfig::ca_folder,
          "Folder: the same from all *.pem, *.crt and *.cer in it."),
     text("crl_file", Doors::kTls, &ListenerConfig::crl_file,
-         "PEM file: the revoked certificates of every CA that signs clients' certificates."),
+         "PEM file: the revoked certificates of every CA that signs clients' certificates. Those of the CAs above "
+         "count, too, where they are there."),
     text("identity", Doors::kTls, &ListenerConfig::identity,
          "What of a client's certificate names the client: common name, first alternative name, or whole subject. A "
          "pre-shared key names by its identity.",
@@ -140,8 +141,9 @@ constexpr ListenerKey kKeys[] = {
          "Whether files are read again when they change, as at SIGHUP. Unset: yes."),
     text("path", Doors::kWeb, &ListenerConfig::path, "Where MQTT over WebSocket is. Empty: at every path."),
     texts("origins", Doors::kWeb, &ListenerConfig::origins,
-          "The pages whose scripts may connect, for example https://example.com. Empty: all. Programs other than "
-          "browsers are not held back by it."),
+          "The pages whose scripts may connect, for example https://example.com, or * for all. Empty: on loopback "
+          "addresses those of this machine (localhost, 127.0.0.1, [::1]), else all. Programs other than browsers are "
+          "not held back by it."),
     flag("compression", Doors::kWeb, &ListenerConfig::compression,
          "Whether messages of 256 bytes and more are compressed where the client offers it (permessage-deflate): it "
          "helps those on a weak link, and costs computing time. Unset: yes."),
