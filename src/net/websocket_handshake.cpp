@@ -7,6 +7,8 @@
 #include <array>
 #include <optional>
 
+#include "net/address.h"
+
 namespace petrel::net {
 
 namespace {
@@ -37,6 +39,25 @@ std::string_view trimmed(std::string_view text) {
   while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
   while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
   return text;
+}
+
+// Whether a page's origin ("http://localhost:3000") names this machine. Names that only lead here do not count: whose
+// they are, and where they lead a moment later, is up to others.
+bool is_of_this_machine(std::string_view origin) {
+  constexpr std::string_view kAfterScheme = "://", kName = "localhost";
+  const std::size_t scheme = origin.find(kAfterScheme);
+  if (scheme == std::string_view::npos) return false;
+  std::string_view host = origin.substr(scheme + kAfterScheme.size());
+  if (host.starts_with('[')) {
+    const std::size_t end = host.find(']');
+    if (end == std::string_view::npos) return false;
+    host = host.substr(1, end - 1);
+  } else {
+    host = host.substr(0, host.find(':'));
+  }
+  if (same_word(host, kName)) return true;
+  const auto address = Address::parse_ip(host);
+  return address && address->is_loopback();
 }
 
 // Cuts the next element off a list with commas.
@@ -77,6 +98,7 @@ class Request {
   bool lists(std::string_view name, std::string_view word) const;
   std::optional<Refusal> choose_subprotocol();
   static bool is_key(std::string_view key);
+  static bool admits(const WebSocketSettings& settings, std::string_view origin);
 
   std::string_view method_, target_, key_, subprotocol_;
   std::vector<Header> headers_;
@@ -157,6 +179,12 @@ std::optional<Refusal> Request::choose_subprotocol() {
   return std::nullopt;
 }
 
+bool Request::admits(const WebSocketSettings& settings, std::string_view origin) {
+  if (settings.origins.empty()) return !settings.local_pages_only || is_of_this_machine(origin);
+  return std::any_of(settings.origins.begin(), settings.origins.end(),
+                     [&](const std::string& one) { return one == "*" || same_word(one, origin); });
+}
+
 std::optional<Refusal> Request::judge(const WebSocketSettings& settings) {
   if (count("Host") != 1) return Refusal{400, "not one Host"};
   if (count("Content-Length") + count("Transfer-Encoding") != 0) return Refusal{400, "a request with a body"};
@@ -170,9 +198,7 @@ std::optional<Refusal> Request::judge(const WebSocketSettings& settings) {
   if (value("Sec-WebSocket-Version") != "13") return Refusal{426, "not version 13 of WebSocket"};
   key_ = value("Sec-WebSocket-Key");
   if (!is_key(key_)) return Refusal{400, "Sec-WebSocket-Key is not 16 bytes in base64"};
-  const bool from_page = count("Origin") != 0 && !settings.origins.empty();
-  if (from_page && std::none_of(settings.origins.begin(), settings.origins.end(),
-                                [&](const std::string& origin) { return same_word(origin, value("Origin")); }))
+  if (count("Origin") != 0 && !admits(settings, value("Origin")))
     return Refusal{403, "pages of this origin may not connect"};
   return choose_subprotocol();
 }

@@ -22,9 +22,12 @@ namespace petrel::net {
 
 struct WebSocketSettings {
   std::string path = "/mqtt";  // without a query; empty: any
-  // Pages that may connect ("https://example.com"); empty: any. Clients other than browsers send no origin and are not
-  // held back by this.
+  // Pages that may connect ("https://example.com", or "*" for any). Clients other than browsers send no origin and are
+  // not held back by this.
   std::vector<std::string> origins;
+  // Without origins: whether only pages of this machine may, rather than any. Whoever listens for this machine's
+  // programs alone does not mean the pages of foreign sites that its browser shows.
+  bool local_pages_only = false;
   std::uint64_t max_frame_bytes = 268'435'460;  // the largest MQTT packet in one frame
   // Proxies whose header is believed; none: no such header is looked at.
   AddressRanges trusted;

@@ -149,6 +149,26 @@ TEST(WebSocketHandshake, LetsOnlyListedPagesConnect) {  // RFC 6455, 10.2
   EXPECT_EQ(judge(request({{"Origin", "null"}}), settings).status, 403);
 }
 
+TEST(WebSocketHandshake, KeepsForeignPagesOutWhereOnlyThisMachineIsMeant) {
+  WebSocketSettings settings;
+  EXPECT_EQ(judge(request({{"Origin", "https://anywhere.example"}}), settings).status, 101);
+  settings.local_pages_only = true;
+  EXPECT_EQ(judge(request(), settings).status, 101) << "not a browser";
+  for (const char* origin : {"http://localhost", "https://LOCALHOST:8443", "http://127.0.0.1:8080", "http://127.8.9.1",
+                             "http://[::1]", "http://[::1]:3000"})
+    EXPECT_EQ(judge(request({{"Origin", origin}}), settings).status, 101) << origin;
+  for (const char* origin :
+       {"https://evil.example", "http://localhost.evil.example", "http://127.0.0.1.evil.example", "http://192.0.2.7",
+        "http://[2001:db8::1]", "http://[::1", "http://[", "http://[]", "http://::1", "http://", "http:", "null",
+        "localhost", "http://localhost@evil.example", "http://evil.example:80/localhost", "file://"})
+    EXPECT_EQ(judge(request({{"Origin", origin}}), settings).status, 403) << origin;
+  settings.origins = {"https://chat.example"};
+  EXPECT_EQ(judge(request({{"Origin", "https://chat.example"}}), settings).status, 101);
+  EXPECT_EQ(judge(request({{"Origin", "http://localhost"}}), settings).status, 403) << "what is told goes";
+  settings.origins = {"*"};
+  EXPECT_EQ(judge(request({{"Origin", "https://evil.example"}}), settings).status, 101);
+}
+
 TEST(WebSocketHandshake, TakesThePathItIsTold) {
   WebSocketSettings settings;
   settings.path = "/ws/broker";

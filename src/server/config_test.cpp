@@ -172,11 +172,24 @@ TEST(Config, ContextIsForThoseWhoCompress) {
   ListenerConfig listener{"ws://127.0.0.1:8083"};
   listener.compression_context = true;
   EXPECT_EQ(check(listener), "");
-  EXPECT_NE(websocket_settings(listener).compression, nullptr);
-  EXPECT_TRUE(websocket_settings(listener).compression->keeps_context());
+  const net::Endpoint endpoint = *net::parse_endpoint(listener.address);
+  EXPECT_NE(websocket_settings(listener, endpoint).compression, nullptr);
+  EXPECT_TRUE(websocket_settings(listener, endpoint).compression->keeps_context());
   listener.compression = false;
-  EXPECT_EQ(websocket_settings(listener).compression, nullptr);
+  EXPECT_EQ(websocket_settings(listener, endpoint).compression, nullptr);
   EXPECT_THAT(check(listener), HasSubstr("compression_context has no meaning without compression"));
+}
+
+TEST(Config, OnLoopbackForeignPagesStayOut) {
+  const auto local_only = [](const ListenerConfig& listener) {
+    return websocket_settings(listener, *net::parse_endpoint(listener.address)).local_pages_only;
+  };
+  ListenerConfig listener{"ws://127.0.0.1:8083"};
+  EXPECT_TRUE(local_only(listener));
+  EXPECT_TRUE(local_only({"http://[::1]:8083"}));
+  EXPECT_FALSE(local_only({"wss://0.0.0.0:8083"}));
+  listener.trusted = {"127.0.0.1"};
+  EXPECT_FALSE(local_only(listener)) << "behind a proxy may be anybody";
 }
 
 TEST(Config, WhatIsSaidOfTcpMustBePossible) {

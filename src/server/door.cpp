@@ -18,7 +18,7 @@ Door::Door(const ListenerConfig& listener, const net::Endpoint& endpoint, broker
            std::size_t shards)
     : endpoint_(endpoint),
       policy_(listener_policy(listener, endpoint, sys_access)),
-      websocket_(websocket_settings(listener)),
+      websocket_(websocket_settings(listener, endpoint)),
       identity_from_(server::identity_from(listener)),
       speaks_proxy_(speaks_proxy(listener)),
       believes_names_(!endpoint.is_tls() && listener.client_certificates != "none"),

@@ -114,7 +114,7 @@ std::vector<std::string> listener_files(const ListenerConfig& listener) {
   return files;
 }
 
-net::WebSocketSettings websocket_settings(const ListenerConfig& listener) {
+net::WebSocketSettings websocket_settings(const ListenerConfig& listener, const net::Endpoint& endpoint) {
   net::WebSocketSettings settings;
   settings.trusted = trusted_ranges(listener);
   settings.forwarded_header = listener.forwarded_header == net::name_of(net::ForwardedHeader::kForwarded)
@@ -122,6 +122,7 @@ net::WebSocketSettings websocket_settings(const ListenerConfig& listener) {
                                   : net::ForwardedHeader::kXForwardedFor;
   settings.path = listener.path;
   settings.origins = listener.origins;
+  settings.local_pages_only = is_local(listener, endpoint);
   if (listener.compression.value_or(true))
     settings.compression = std::make_shared<net::CompressionPool>(listener.compression_context.value_or(false));
   return settings;

@@ -19,7 +19,7 @@
 namespace petrel::server {
 
 net::TlsSettings tls_settings(const ListenerConfig& listener, const net::Endpoint& endpoint);
-net::WebSocketSettings websocket_settings(const ListenerConfig& listener);
+net::WebSocketSettings websocket_settings(const ListenerConfig& listener, const net::Endpoint& endpoint);
 net::TcpSettings tcp_settings(const ListenerConfig& listener);
 net::IdentityFrom identity_from(const ListenerConfig& listener);
 bool speaks_proxy(const ListenerConfig& listener);
