@@ -53,7 +53,8 @@ bool is_of_this_machine(std::string_view origin) {
     if (end == std::string_view::npos) return false;
     host = host.substr(1, end - 1);
   } else {
-    host = host.substr(0, host.find(':'));
+    // paho writes an IPv6 address without brackets.
+    host = host.substr(0, host.rfind(':'));
   }
   if (same_word(host, kName)) return true;
   const auto address = Address::parse_ip(host);

@@ -155,7 +155,7 @@ TEST(WebSocketHandshake, KeepsForeignPagesOutWhereOnlyThisMachineIsMeant) {
   settings.local_pages_only = true;
   EXPECT_EQ(judge(request(), settings).status, 101) << "not a browser";
   for (const char* origin : {"http://localhost", "https://LOCALHOST:8443", "http://127.0.0.1:8080", "http://127.8.9.1",
-                             "http://[::1]", "http://[::1]:3000"})
+                             "http://[::1]", "http://[::1]:3000", "http://::1:3000"})
     EXPECT_EQ(judge(request({{"Origin", origin}}), settings).status, 101) << origin;
   for (const char* origin :
        {"https://evil.example", "http://localhost.evil.example", "http://127.0.0.1.evil.example", "http://192.0.2.7",
