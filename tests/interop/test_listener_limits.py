@@ -10,6 +10,7 @@ from paho.mqtt.packettypes import PacketTypes
 import raw_peer
 from broker_process import binary, free_port
 from doors import Door
+from paho_peer import PahoPeer
 from raw_peer import RawPeer, disconnect_reason, packet, properties, publish_packet
 
 pytestmark = pytest.mark.petrel_only
@@ -72,6 +73,15 @@ def test_connack_tells_them_and_a_reload_leaves_them(threefold, name):
     threefold.broker.process.send_signal(signal.SIGHUP)
     threefold.broker.wait_log("reading certificates and keys again")
     look("after")
+
+
+@pytest.mark.parametrize("scheme", ["ws", "http"])
+def test_connack_tells_them_over_websocket(start_broker, name, scheme):
+    door = Door(scheme, free_port(), "websockets")
+    start_broker(listeners=[{"address": f"{scheme}://127.0.0.1:{door.port}", **VALUES["public"]}])
+    with PahoPeer(door, name.client("c")) as peer:
+        told_values = peer.connack
+        assert (told_values.MaximumPacketSize, told_values.ReceiveMaximum, told_values.ServerKeepAlive) == (1024, 2, 10)
 
 
 @pytest.mark.parametrize("listener", LISTENERS)
