@@ -9,12 +9,12 @@ import pytest
 import metrics
 from broker_process import free_port, wait_until
 from doors import Door
+from layers import frame, upgrade
 from node_peer import NodeDriver
 from paho_peer import PahoPeer
-from test_doors import frame
 
 pytestmark = pytest.mark.petrel_only
-BOTH = b"permessage-deflate; server_no_context_takeover; client_no_context_takeover"
+BOTH = "permessage-deflate; server_no_context_takeover; client_no_context_takeover"
 
 
 class Compressing:
@@ -39,15 +39,9 @@ class Compressing:
     def connect(self, door, offer):
         """A raw connection: the extensions agreed on, and the socket."""
         link = socket.create_connection(("127.0.0.1", self.doors[door].port), timeout=15)
-        link.sendall(
-            b"GET /mqtt HTTP/1.1\r\nHost: b\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
-            b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: mqtt\r\nSec-WebSocket-Extensions: " + offer + b"\r\n\r\n"
-        )
-        answer = b""
-        while not answer.endswith(b"\r\n\r\n"):
-            answer += link.recv(1)
-        assert answer.startswith(b"HTTP/1.1 101 ")
-        agreed = [line.split(b": ", 1)[1] for line in answer.split(b"\r\n") if line.startswith(b"Sec-WebSocket-Extensions: ")]
+        head = upgrade(link, f"Sec-WebSocket-Extensions: {offer}")
+        assert head.startswith("HTTP/1.1 101 "), head
+        agreed = [line.split(": ", 1)[1] for line in head.split("\r\n") if line.startswith("Sec-WebSocket-Extensions: ")]
         return (agreed[0] if agreed else None), link
 
 
@@ -98,14 +92,14 @@ def test_mqttjs(compressing, name, door):
 @pytest.mark.parametrize(
     "door,offer,agreed",
     [
-        ("usual", b"permessage-deflate; client_max_window_bits", BOTH + b"; client_max_window_bits=15"),
-        ("usual", b"permessage-deflate; server_max_window_bits=10", BOTH + b"; server_max_window_bits=10"),
-        ("usual", b"permessage-deflate; mystery, permessage-deflate", BOTH),
-        ("usual", b"permessage-deflate; server_max_window_bits=99", None),
-        ("usual", b"permessage-deflate; client_no_context_takeover; client_no_context_takeover", None),
-        ("usual", b"x-webkit-deflate-frame", None),
-        ("context", b"permessage-deflate", b"permessage-deflate"),
-        ("off", b"permessage-deflate", None),
+        ("usual", "permessage-deflate; client_max_window_bits", BOTH + "; client_max_window_bits=15"),
+        ("usual", "permessage-deflate; server_max_window_bits=10", BOTH + "; server_max_window_bits=10"),
+        ("usual", "permessage-deflate; mystery, permessage-deflate", BOTH),
+        ("usual", "permessage-deflate; server_max_window_bits=99", None),
+        ("usual", "permessage-deflate; client_no_context_takeover; client_no_context_takeover", None),
+        ("usual", "x-webkit-deflate-frame", None),
+        ("context", "permessage-deflate", "permessage-deflate"),
+        ("off", "permessage-deflate", None),
     ],
 )
 def test_what_is_agreed_on(compressing, door, offer, agreed):
@@ -128,7 +122,7 @@ def long_frame(payload, first=0xC2):
 
 def test_a_small_message_that_stands_for_an_enormous_one(compressing, name):
     """300 MB in 300 KB: a packet beyond the limit is refused at its first bytes, and nothing of it is kept."""
-    _, link = compressing.connect("usual", b"permessage-deflate")
+    _, link = compressing.connect("usual", "permessage-deflate")
     before = compressing.broker.resident_bytes()
     at = len(compressing.broker.log())
     packet = b"\x10\x0e\x00\x04MQTT\x04\x02\x00\x3c\x00\x02bo" + b"\x30\xff\xff\xff\x7f\x00\x01t"
@@ -152,7 +146,7 @@ def test_a_small_message_that_stands_for_an_enormous_one(compressing, name):
 
 def test_packets_by_the_million_in_a_small_message(compressing, name):
     """What a message stands for is read in turn with the others, a little at a time."""
-    _, link = compressing.connect("usual", b"permessage-deflate")
+    _, link = compressing.connect("usual", "permessage-deflate")
     pings = b"\x10\x0e\x00\x04MQTT\x04\x02\x00\x3c\x00\x02pi" + b"\xc0\x00" * 2_000_000
     with link, PahoPeer(compressing.broker, name.client("stays")) as peer:
         peer.subscribe(name("t"), qos=1)
@@ -174,7 +168,7 @@ def test_packets_by_the_million_in_a_small_message(compressing, name):
 )
 def test_what_breaks_the_rules(compressing, sent, code):
     at = len(compressing.broker.log())
-    _, link = compressing.connect("usual", b"permessage-deflate")
+    _, link = compressing.connect("usual", "permessage-deflate")
     with link:
         link.sendall(sent)
         answer = b""

@@ -11,6 +11,7 @@ import programs
 from broker_process import free_port
 from certificates import Authority
 from doors import PSK, Door, Doors
+from layers import frame, upgrade
 from node_peer import NodeDriver, Refused
 from paho_peer import V5, V31, V311, PahoPeer
 
@@ -170,24 +171,6 @@ def test_websocket_shutdown_is_going_away(start_doors):
     assert doors.broker.wait() == 0
 
 
-def upgrade(link, path="/mqtt", protocol="mqtt", origin=None):
-    extra = f"Origin: {origin}\r\n" if origin else ""
-    link.sendall(
-        f"GET {path} HTTP/1.1\r\nHost: b\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n{extra}"
-        f"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: {protocol}\r\n\r\n".encode()
-    )
-    answer = b""
-    while b"\r\n\r\n" not in answer:
-        answer += link.recv(1)
-    return answer.split(b"\r\n")[0].decode()
-
-
-def frame(payload, opcode=2):
-    """A masked frame, of the mask that changes nothing."""
-    assert len(payload) < 126
-    return bytes([0x80 | opcode, 0x80 | len(payload)]) + bytes(4) + payload
-
-
 @pytest.mark.parametrize("door", ["ws", "http"])
 def test_websocket_closes_with_the_right_code(doors, door):
     for sent, code, why in [
@@ -198,7 +181,7 @@ def test_websocket_closes_with_the_right_code(doors, door):
     ]:
         at = len(doors.broker.log())
         with socket.create_connection(("127.0.0.1", doors[door].port), timeout=15) as link:
-            assert "101" in upgrade(link)
+            assert upgrade(link).startswith("HTTP/1.1 101 ")
             link.sendall(sent)
             answer = b""
             while piece := link.recv(200):
@@ -209,14 +192,14 @@ def test_websocket_closes_with_the_right_code(doors, door):
 
 
 def test_websocket_refusals(doors):
-    for arguments, status in [
-        ({"path": "/other"}, "404"),
-        ({"protocol": "chat"}, "400"),
-        ({"origin": "https://evil.example"}, "403"),
-        ({"origin": "https://chat.example"}, "101"),
+    for headers, arguments, status in [
+        ([], {"path": "/other"}, 404),
+        ([], {"protocol": "chat"}, 400),
+        (["Origin: https://evil.example"], {}, 403),
+        (["Origin: https://chat.example"], {}, 101),
     ]:
         with socket.create_connection(("127.0.0.1", doors["pages"].port), timeout=15) as link:
-            assert status in upgrade(link, **arguments), arguments
+            assert upgrade(link, *headers, **arguments).startswith(f"HTTP/1.1 {status} "), (headers, arguments)
 
 
 def test_mqtt_packets_in_any_frames(doors):
