@@ -9,6 +9,7 @@ import pytest
 
 from broker_process import Broker
 from certificates import Authority
+from node_peer import Node, NodeDriver
 
 
 def pytest_addoption(parser):
@@ -88,6 +89,32 @@ def start_broker(threads, tmp_path):
 @pytest.fixture(scope="session")
 def authority(tmp_path_factory):
     return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture(scope="session")
+def shared_nodes():
+    nodes = []
+    yield nodes
+    for node in nodes:
+        node.close()
+
+
+@pytest.fixture
+def drive_node(shared_nodes):
+    """MQTT.js: drive_node(broker or door) makes a driver of clients that end with the test."""
+    if shared_nodes and not shared_nodes[-1].alive():
+        shared_nodes.pop().close()
+    if not shared_nodes:
+        shared_nodes.append(Node())
+    drivers = []
+
+    def drive(broker):
+        drivers.append(NodeDriver(shared_nodes[-1], broker))
+        return drivers[-1]
+
+    yield drive
+    for driver in drivers:
+        driver.close()
 
 
 class Names:

@@ -10,7 +10,6 @@ import metrics
 from broker_process import free_port, wait_until
 from doors import Door
 from layers import frame, upgrade
-from node_peer import NodeDriver
 from paho_peer import PahoPeer
 
 pytestmark = pytest.mark.petrel_only
@@ -55,36 +54,34 @@ def chat(number):
 
 
 @pytest.mark.parametrize("door", ["usual", "context", "off", "http"])
-def test_mqttjs(compressing, name, door):
+def test_mqttjs(compressing, drive_node, name, door):
     """What the client sends in compressed messages arrives, and so does what it is sent; all sizes, both ways."""
-    driver = NodeDriver(compressing.doors[door])
+    driver = drive_node(compressing.doors[door])
     texts = [chat(number) for number in range(30)]
     sizes = [0, 1, 255, 256, 257, 16_384, 70_000, 1_000_000]
-    try:
-        peer = driver.peer(name.client("n"), protocol="ws", path="/mqtt")
-        with PahoPeer(compressing.broker, name.client("p")) as outside:
-            outside.subscribe(name("out"), qos=1)
-            peer.subscribe(name("in"), 1)
-            for text in texts:
-                peer.publish(name("out"), payload=text, qos=1)
-            assert [payload.decode() for payload in outside.payloads(len(texts))] == texts
-            outside.publish_all(name("in"), [text.encode() for text in texts], qos=1)
-            assert [message["payload"] for message in peer.take(len(texts))] == texts
-            for size in sizes:
-                peer.publish(name("out"), size=size, qos=1)
-            assert [len(payload) for payload in outside.payloads(len(sizes))] == sizes
-            outside.publish_all(name("in"), [b"a" * size for size in sizes], qos=1)
-            got = [message["payload"] for message in peer.take(len(sizes))]
-            assert [one if isinstance(one, int) else len(one) for one in got] == sizes
-            assert compressing.count(door, "compressing_connections") == (0 if door == "off" else 1)
-            plain, wire = (compressing.count(door, f"deflate_{kind}_bytes_total") for kind in ("plain", "wire"))
-            inflated, came = (compressing.count(door, f"inflate_{kind}_bytes_total") for kind in ("plain", "wire"))
-            if door == "off":
-                assert plain == wire == inflated == came == 0
-            else:
-                assert wire < plain / 2 and came < inflated / 2 and wire > 0 and came > 0
-    finally:
-        driver.close()
+    peer = driver.peer(name.client("n"), protocol="ws", path="/mqtt")
+    with PahoPeer(compressing.broker, name.client("p")) as outside:
+        outside.subscribe(name("out"), qos=1)
+        peer.subscribe(name("in"), 1)
+        for text in texts:
+            peer.publish(name("out"), payload=text, qos=1)
+        assert [payload.decode() for payload in outside.payloads(len(texts))] == texts
+        outside.publish_all(name("in"), [text.encode() for text in texts], qos=1)
+        assert [message["payload"] for message in peer.take(len(texts))] == texts
+        for size in sizes:
+            peer.publish(name("out"), size=size, qos=1)
+        assert [len(payload) for payload in outside.payloads(len(sizes))] == sizes
+        outside.publish_all(name("in"), [b"a" * size for size in sizes], qos=1)
+        got = [message["payload"] for message in peer.take(len(sizes))]
+        assert [one if isinstance(one, int) else len(one) for one in got] == sizes
+        assert compressing.count(door, "compressing_connections") == (0 if door == "off" else 1)
+        plain, wire = (compressing.count(door, f"deflate_{kind}_bytes_total") for kind in ("plain", "wire"))
+        inflated, came = (compressing.count(door, f"inflate_{kind}_bytes_total") for kind in ("plain", "wire"))
+        if door == "off":
+            assert plain == wire == inflated == came == 0
+        else:
+            assert wire < plain / 2 and came < inflated / 2 and wire > 0 and came > 0
+    peer.drop()
     wait_until(lambda: compressing.count(door, "compressing_connections") == 0, "the connection has gone")
     assert compressing.count(door, "compression_memory_bytes") < 5_000_000
 

@@ -19,12 +19,27 @@ pytestmark = pytest.mark.petrel_only
 CONNECT = b"\x10\x0e\x00\x04MQTT\x04\x02\x00\x3c\x00\x02at"
 
 
+# The broker tells twenty lines of a kind in ten seconds. With so many tests each no test waits for its line.
+TESTS_OF_A_BROKER = 15
+
+
 @pytest.fixture(scope="module")
-def doors(tmp_path_factory, authority):
-    started = Doors(tmp_path_factory.mktemp("attacked"), authority, 2)
-    started.broker.start()
-    yield started
-    started.broker.stop()
+def attacked():
+    """The doors in use, and how many tests have used them."""
+    running = {"doors": None, "tests": 0}
+    yield running
+    running["doors"].broker.stop()
+
+
+@pytest.fixture
+def doors(attacked, tmp_path_factory, authority):
+    if attacked["doors"] is None or attacked["tests"] == TESTS_OF_A_BROKER:
+        if attacked["doors"]:
+            attacked["doors"].broker.stop()
+        attacked["doors"], attacked["tests"] = Doors(tmp_path_factory.mktemp("attacked"), authority, 2), 0
+        attacked["doors"].broker.start()
+    attacked["tests"] += 1
+    return attacked["doors"]
 
 
 @pytest.fixture

@@ -7,12 +7,13 @@ import subprocess
 
 import pytest
 
+import metrics
 import programs
-from broker_process import free_port
+from broker_process import free_port, wait_until
 from certificates import Authority
 from doors import PSK, Door, Doors
 from layers import frame, upgrade
-from node_peer import NodeDriver, Refused
+from node_peer import Refused
 from paho_peer import V5, V31, V311, PahoPeer
 
 pytestmark = pytest.mark.petrel_only
@@ -63,18 +64,15 @@ def test_paho(doors, name, door, version):
 
 @pytest.mark.parametrize("door", THROUGH)
 @pytest.mark.parametrize("level", [3, 4, 5])
-def test_mqttjs(doors, name, door, level):
-    driver = NodeDriver(doors[door])
-    try:
-        for number in range(4):
-            peer = driver.peer(name.client(f"n{number}"), level, **doors[door].options)
-            assert peer.subscribe(name(f"t{number}"), 2) == [2]
-            peer.publish_many(name(f"t{number}"), 100, qos=2)
-            assert [message["payload"] for message in peer.take(100)] == [str(index) for index in range(100)]
-            peer.publish(name(f"t{number}"), size=1_000_000, qos=1)
-            assert peer.take()[0]["payload"] == 1_000_000
-    finally:
-        driver.close()
+def test_mqttjs(doors, drive_node, name, door, level):
+    driver = drive_node(doors[door])
+    for number in range(4):
+        peer = driver.peer(name.client(f"n{number}"), level, **doors[door].options)
+        assert peer.subscribe(name(f"t{number}"), 2) == [2]
+        peer.publish_many(name(f"t{number}"), 100, qos=2)
+        assert [message["payload"] for message in peer.take(100)] == [str(index) for index in range(100)]
+        peer.publish(name(f"t{number}"), size=1_000_000, qos=1)
+        assert peer.take()[0]["payload"] == 1_000_000
 
 
 def mosquitto(doors, door, *args, check=True):
@@ -268,9 +266,17 @@ def test_reload_changes_certificates_and_nobody_is_dropped(start_doors, authorit
 
 
 def test_rules_of_one_listener(start_broker, name):
-    port = free_port()
-    broker = start_broker(listeners=[{"address": f"tcp://127.0.0.1:{port}", "versions": ["5.0"], "max_qos": 1, "max_connections": 2}])
+    port, http = free_port(), free_port()
+    address = f"tcp://127.0.0.1:{port}"
+    broker = start_broker(listeners=[{"address": address, "versions": ["5.0"], "max_qos": 1, "max_connections": 2},
+                                     {"address": f"http://127.0.0.1:{http}"}])
     strict = Door("strict", port, host="127.0.0.1")
+
+    def wait_for_connections(count):
+        """Those that have ended have left their places."""
+        wait_until(lambda: metrics.value(metrics.read(f"http://127.0.0.1:{http}/metrics"), "petrel_listener_connections", listener=address) == count,
+                   f"{count} connections are left")
+
     with PahoPeer(broker, name.client("free")) as free, PahoPeer(strict, name.client("bound")) as bound:
         assert bound.connack.MaximumQoS == 1
         assert bound.subscribe(name("t"), qos=2) == [1]
@@ -280,10 +286,12 @@ def test_rules_of_one_listener(start_broker, name):
         assert b"unacceptable protocol version" in done.stderr
         assert "does not speak that version" in broker.wait_log("connection refused.*version")
         at = len(broker.log())
+        wait_for_connections(1)
         with PahoPeer(strict, name.client("second")):
             with socket.create_connection(("127.0.0.1", port), timeout=15) as third:
                 assert third.recv(1) == b""
             broker.wait_log("connection refused.*max_connections", start=at)
+    wait_for_connections(0)
     with PahoPeer(strict, name.client("loud")) as loud:
         loud.client.publish(name("t"), b"", qos=2)
         assert loud.ended.wait(15)
@@ -297,10 +305,6 @@ def test_a_unix_socket_is_made_and_removed(start_doors):
     assert not doors.unix.exists()
 
 
-def test_mqttjs_refuses_a_broker_it_cannot_trust(doors, name):
-    driver = NodeDriver(doors["wss"])
-    try:
-        with pytest.raises(Refused, match="certificate|signed"):
-            driver.peer(name.client("n"), protocol="wss", path="/mqtt")
-    finally:
-        driver.close()
+def test_mqttjs_refuses_a_broker_it_cannot_trust(doors, drive_node, name):
+    with pytest.raises(Refused, match="certificate|signed"):
+        drive_node(doors["wss"]).peer(name.client("n"), protocol="wss", path="/mqtt")
