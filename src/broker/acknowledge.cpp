@@ -37,7 +37,7 @@ void Shard::handle_puback(Connection& connection, const wire::Ack& ack) {
     if (done.error().reason == Reason::kProtocolError) fail(connection, done.error().reason, done.error().what);
     return;
   }
-  if (done->finished->id != 0) change(storage::Acknowledge{session.stored, done->finished->id});
+  if (done->finished->id != 0) change(storage::Acknowledge{session.stored, done->finished->id, true});
   pump(session);
 }
 

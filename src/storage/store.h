@@ -107,10 +107,14 @@ struct Enqueue {
   SessionId session;
   QueueEntry entry;
 };  // entries of one message follow each other in a batch; no such session: passed over, it may have been erased
+// The message leaves this session's queue. `delivered`: because its receiver has it, so that nothing can be lost; a
+// store may then forget the entry before it writes what else is in the batch, or make this last later than it reports
+// the batch. Otherwise the two belong together: a message that is handed on is in exactly one queue.
 struct Acknowledge {
   SessionId session;
   MessageId message;
-};  // the message leaves this session's queue
+  bool delivered = false;
+};
 struct PutOutgoing {
   SessionId session;
   OutgoingRecord record;
@@ -201,8 +205,8 @@ class Lane {
   virtual void poll(LaneEvents& events) = 0;
 };
 
-// Everything a starting broker must know; queues are not part of it but for their length and how
-// many bytes of memory their messages would take, both of long queues estimates.
+// Everything a starting broker must know; queues are not part of it but for their length, of very long ones an
+// estimate, and how many bytes of memory their messages would take at least.
 class Recovery {
  public:
   virtual void on_session(const SessionRecord& record) = 0;

@@ -131,6 +131,9 @@ class Broker:
     def log(self):
         return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
 
+    def warnings(self):
+        return [line for line in self.log().splitlines() if re.search(r" (WARN|ERROR) ", line)]
+
     def wait_log(self, pattern, deadline_s=DEADLINE_S, start=0):
         """Waits for a line that matches `pattern` (any case) behind offset `start` of the log, and returns that line."""
         expression = re.compile(rf"^.*(?:{pattern}).*$", re.IGNORECASE | re.MULTILINE)

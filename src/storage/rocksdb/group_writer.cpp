@@ -122,6 +122,7 @@ void GroupWriter::apply(const EraseSubscription& change) {
 }
 
 void GroupWriter::apply(const Enqueue& change) {
+  if (change.session == 0) return;  // needs no writing (elision.h)
   if (seen_.empty() || seen_.back() != change.entry.id) seen_.push_back(change.entry.id);
   Touched* session = touch(change.session);
   if (session == nullptr || !session->exists) return;
@@ -132,6 +133,7 @@ void GroupWriter::apply(const Enqueue& change) {
 // An entry of this group that is acknowledged in this group need not be written. Acknowledgements come in the order of
 // the messages, so the first that is looked at is mostly the one.
 void GroupWriter::apply(const Acknowledge& change) {
+  if (change.session == 0) return;
   Touched* session = touch(change.session);
   if (session == nullptr || !session->exists) return;
   for (std::size_t i = session->first_pending; i < session->pending.size(); ++i) {

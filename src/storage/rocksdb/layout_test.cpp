@@ -4,6 +4,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <random>
 
 #include "storage/contract.h"
@@ -47,9 +48,8 @@ std::string noise(std::size_t size, std::uint32_t seed) {
 class Layout : public testing::Test {
  protected:
   Layout() { open(); }
-  void open() {
+  void open(RocksStoreOptions options = {}) {
     store_.reset();
-    RocksStoreOptions options;
     options.directory = directory_.path();
     options.sync = Sync::kOs;
     options.collect_interval_ms = 3'600'000;
@@ -67,6 +67,19 @@ class Layout : public testing::Test {
 
   TestDirectory directory_;
   std::unique_ptr<RocksStore> store_;
+};
+
+struct Lengths final : Recovery {
+  std::map<SessionId, std::uint64_t> messages, bytes;
+  void on_session(const SessionRecord&) override {}
+  void on_subscription(SessionId, const SubscriptionRecord&) override {}
+  void on_queue(SessionId session, std::uint64_t m, std::uint64_t b) override {
+    messages[session] = m, bytes[session] = b;
+  }
+  void on_outgoing(SessionId, const OutgoingRecord&, const QueueEntry*) override {}
+  void on_incoming(SessionId, wire::PacketId) override {}
+  void on_retained(Ref<const wire::Message>) override {}
+  void on_will(SessionId, const WillRecord&) override {}
 };
 
 TEST_F(Layout, AMessageForAThousandSessionsIsOneBodyAndAThousandSmallEntries) {
@@ -91,6 +104,63 @@ TEST_F(Layout, AMessageForAThousandSessionsIsOneBodyAndAThousandSmallEntries) {
   }
   store_->flush();
   EXPECT_LE(store_->file_bytes(), kMessages * (kPayload + 100 + 20 * kSessions)) << "in files";
+}
+
+// A broker that takes a queue for longer than it is drops messages that have room.
+TEST_F(Layout, LengthsAreExactAfterARestart) {
+  constexpr std::uint64_t kQueued = 3000;
+  std::map<SessionId, std::uint64_t> waiting;
+  {
+    ContractLane lane(*store_, 0);
+    for (SessionId s = 1; s <= 4; ++s) lane.commit({put_session(s)});
+    // Of the first all waits, of the second each seventh, of the third the last twenty, of the fourth nothing.
+    for (std::uint64_t m = 0; m < kQueued; ++m) {
+      const auto body = message(noise(100, static_cast<std::uint32_t>(m)));
+      std::vector<Change> changes;
+      for (SessionId s = 1; s <= 4; ++s) changes.emplace_back(enqueue(s, id(m), body));
+      lane.submit(std::move(changes));
+    }
+    lane.settle();
+    waiting = {{1, kQueued}, {2, 0}, {3, 20}, {4, 0}};
+    for (std::uint64_t m = 0; m < kQueued; ++m) {
+      std::vector<Change> changes{Acknowledge{4, id(m)}};
+      if (m % 7 != 0) changes.emplace_back(Acknowledge{2, id(m)});
+      if (m % 7 == 0) ++waiting[2];
+      if (m + 20 < kQueued) changes.emplace_back(Acknowledge{3, id(m)});
+      lane.submit(std::move(changes));
+    }
+    lane.settle();
+  }
+  for (int restart = 0; restart < 2; ++restart) {
+    open();
+    Lengths lengths;
+    ASSERT_TRUE(store_->recover(lengths).has_value());
+    EXPECT_EQ(lengths.messages, waiting);
+    EXPECT_LE(lengths.bytes[1], kQueued * (100 + 64));
+  }
+}
+
+// Beyond what is counted at a start.
+TEST_F(Layout, LengthsOfVeryLongQueuesAreEstimates) {
+  constexpr std::uint64_t kQueued = 60'000;
+  {
+    ContractLane lane(*store_, 0);
+    for (SessionId s = 1; s <= 2; ++s) lane.commit({put_session(s)});
+    for (std::uint64_t m = 0; m < kQueued; ++m) {
+      const auto body = message("x");
+      lane.submit({enqueue(1, id(m), body), enqueue(2, id(m), body)});
+    }
+    lane.settle();
+  }
+  RocksStoreOptions options;
+  options.count_at_start = 20'000;
+  open(options);
+  Lengths lengths;
+  ASSERT_TRUE(store_->recover(lengths).has_value());
+  for (SessionId s = 1; s <= 2; ++s) {
+    EXPECT_GT(lengths.messages[s], kQueued / 4) << s;
+    EXPECT_LT(lengths.messages[s], kQueued * 2) << s;
+  }
 }
 
 // Through connection and restart, with messages coming in all the while; each is read once, in order.
@@ -205,6 +275,21 @@ TEST_F(Layout, WhatIsAcknowledgedBeforeItsBatchIsDueIsNotWritten) {
   EXPECT_EQ(store_->counts().bodies, 1U);
   EXPECT_THAT(publisher.read(1).entries, IsEmpty());
   EXPECT_THAT(publisher.read(2).entries, SizeIs(1));
+}
+
+// Though the two come one after the other: a batch that may still cancel out is held back.
+TEST_F(Layout, WhatAnotherLaneAcknowledgesInTimeIsNotWritten) {
+  ContractLane publisher(*store_, 0), receiver(*store_, 1);
+  publisher.commit({PutSession{{1, "client 1", 60, true, 0}}});
+  for (std::uint64_t m = 1; m <= 200; ++m) {
+    publisher.submit({enqueue(1, id(m), message("x"))});
+    receiver.submit({Acknowledge{1, id(m), true}});
+  }
+  publisher.settle();
+  receiver.settle();
+  EXPECT_GT(store_->counts().elided, 0U);
+  EXPECT_EQ(store_->counts().elided + store_->counts().entries, 200U);
+  EXPECT_THAT(publisher.read(1).entries, IsEmpty());
 }
 
 TEST_F(Layout, ASecondProcessIsRefused) { EXPECT_THAT(refusal(), HasSubstr("is in use by another process")); }

@@ -46,42 +46,84 @@ Result<std::vector<SessionId>, StoreError> load_states(Database& database, LastI
   return order;
 }
 
-// The first few entries of each queue, so that short ones are known whole.
-Result<void, StoreError> load_queue_heads(Database& database, const std::vector<SessionId>& order) {
-  SessionTable& table = database.table();
-  const auto iterator = database.iterate(Database::kQueue);
-  iterator->SeekToFirst();
-  std::vector<MessageId> waiting;
-  for (const SessionId id : order) {
-    SessionState& session = table.sessions[id];
+// How many bytes of the queue column lie between two keys.
+double bytes_between(Database& database, const std::string& begin, const std::string& end) {
+  rocksdb::SizeApproximationOptions options;
+  options.include_memtables = true;
+  const rocksdb::Range range(begin, end);
+  std::uint64_t bytes = 0;
+  database.db()
+      .GetApproximateSizes(options, database.column(Database::kQueue), &range, 1, &bytes)
+      .PermitUncheckedError();
+  return static_cast<double>(bytes);
+}
+
+// What waits in the queues. The first few entries of each are remembered, so that short queues are known whole; of the
+// others it is counted how many wait, as long as that takes no more than a moment: limits rest on it, and RocksDB's own
+// estimates may be wrong by any factor where there is little.
+class QueueHeads {
+ public:
+  QueueHeads(Database& database, std::uint64_t most_counted) : database_(database), budget_(most_counted) {}
+
+  Result<void, StoreError> load(const std::vector<SessionId>& order) {
+    const auto iterator = database_.iterate(Database::kQueue);
+    iterator->SeekToFirst();
+    for (const SessionId id : order)
+      if (auto loaded = load(id, database_.table().sessions[id], *iterator); !loaded.has_value()) return loaded;
+    return {};
+  }
+
+ private:
+  Result<void, StoreError> load(SessionId id, SessionState& session, rocksdb::Iterator& iterator) {
     const std::string start = queue_key(id, session.queue.start());
-    if (iterator->Valid() && view(iterator->key()) < start) iterator->Seek(start);
-    waiting.clear();
-    MessageId scanned = 0;
+    if (iterator.Valid() && view(iterator.key()) < start) iterator.Seek(start);
+    waiting_.clear();
+    std::uint64_t waiting = 0;
     bool whole = true;
-    for (; iterator->Valid(); iterator->Next()) {
-      const auto key = decode_queue_key(view(iterator->key()));
-      if (!key) return damaged("the queue entry", view(iterator->key()));
+    for (; iterator.Valid(); iterator.Next()) {
+      const auto key = decode_queue_key(view(iterator.key()));
+      if (!key) return damaged("the queue entry", view(iterator.key()));
       if (key->session != id) break;
       session.has_entries = true;
+      ++passed_;
       if (session.queue.is_acknowledged(key->message)) continue;
-      if (waiting.size() == QueueState::kKnownOffline) {
+      if (waiting >= QueueState::kKnownOffline && budget_ == 0) {
         whole = false;
         break;
       }
-      waiting.push_back(key->message);
-      scanned = key->message;
+      ++waiting;
+      if (waiting_.size() < QueueState::kKnownOffline)
+        waiting_.push_back(key->message);
+      else
+        --budget_;
     }
-    if (!iterator->status().ok()) return database.error(iterator->status());
-    if (whole) session.queue.rescanned(waiting, scanned, true, QueueState::kKnownOffline, table.tips);
+    if (!iterator.status().ok()) return database_.error(iterator.status());
+    session.waiting_at_start = waiting + (whole ? 0 : estimate(id, iterator));
+    if (waiting == waiting_.size() && whole)
+      session.queue.rescanned(waiting_, waiting_.empty() ? 0 : waiting_.back(), true, QueueState::kKnownOffline,
+                              database_.table().tips);
+    return {};
   }
-  return {};
-}
+
+  // Of what follows in the session's queue, from what those that were passed take.
+  std::uint64_t estimate(SessionId id, const rocksdb::Iterator& iterator) {
+    const std::string here(view(iterator.key()));
+    const double each =
+        std::max(kLeastBytes, bytes_between(database_, std::string(), here) / static_cast<double>(passed_));
+    return static_cast<std::uint64_t>(bytes_between(database_, here, after_session(id)) / each);
+  }
+
+  static constexpr double kLeastBytes = 4;  // of an entry in a file
+  Database& database_;
+  std::uint64_t budget_;      // entries that may still be counted
+  std::uint64_t passed_ = 0;  // entries that were looked at
+  std::vector<MessageId> waiting_;
+};
 
 // Reports the records of one session after the other.
 class Reporter {
  public:
-  Reporter(Database& database, Recovery& recovery) : database_(database), recovery_(recovery) { measure(); }
+  Reporter(Database& database, Recovery& recovery) : database_(database), recovery_(recovery) {}
 
   Result<void, StoreError> run() {
     const auto iterator = database_.iterate(Database::kState);
@@ -102,7 +144,7 @@ class Reporter {
       session_ = key.session;
       recovery_.on_session(record);
       const std::uint64_t messages = length(session_);
-      recovery_.on_queue(session_, messages, messages * bytes_per_message_);
+      recovery_.on_queue(session_, messages, messages * kBlockBytes);
       return true;
     }
     return key.session != session_ || take_part(key, value);
@@ -152,38 +194,11 @@ class Reporter {
     recovery_.on_outgoing(session_, record, entry ? &*entry : nullptr);
   }
 
+  // Nothing has changed since the table was loaded.
   std::uint64_t length(SessionId session) const {
-    const auto queue = database_.table().queue_of(session);
-    if (!queue) return 0;
-    if (queue->complete()) return queue->waiting().size();
-    const double bytes = bytes_between(queue_key(session, queue->start()), after_session(session));
-    return std::max<std::uint64_t>(QueueState::kKnownOffline + 1, static_cast<std::uint64_t>(bytes / bytes_per_entry_));
-  }
-
-  void measure() {
-    std::uint64_t entries = 0;
-    database_.db().GetIntProperty(database_.column(Database::kQueue), rocksdb::DB::Properties::kEstimateNumKeys,
-                                  &entries);
-    if (entries != 0)
-      bytes_per_entry_ = std::max(1.0, bytes_between(std::string(), "\xff") / static_cast<double>(entries));
-    // Of the newest messages: a few are enough.
-    constexpr std::uint64_t kMeasured = 100;
-    std::uint64_t bytes = 0, messages = 0;
-    const auto iterator = database_.iterate(Database::kBodies);
-    for (iterator->SeekToLast(); iterator->Valid() && messages < kMeasured; iterator->Prev(), ++messages)
-      bytes += iterator->value().size();
-    bytes_per_message_ = kBlockBytes + (messages == 0 ? 0 : bytes / messages);
-  }
-
-  double bytes_between(const std::string& begin, const std::string& end) const {
-    rocksdb::SizeApproximationOptions options;
-    options.include_memtables = true;
-    const rocksdb::Range range(begin, end);
-    std::uint64_t bytes = 0;
-    database_.db()
-        .GetApproximateSizes(options, database_.column(Database::kQueue), &range, 1, &bytes)
-        .PermitUncheckedError();
-    return static_cast<double>(bytes);
+    const SessionTable& table = database_.table();
+    const auto found = table.sessions.find(session);
+    return found == table.sessions.end() ? 0 : found->second.waiting_at_start;
   }
 
   Result<void, StoreError> report_retained() {
@@ -200,9 +215,7 @@ class Reporter {
   Database& database_;
   Recovery& recovery_;
   SessionId session_ = 0;
-  double bytes_per_entry_ = 16;
   static constexpr std::uint64_t kBlockBytes = 64;  // what a message takes in memory beside its bytes
-  std::uint64_t bytes_per_message_ = 0;
 };
 
 struct Counter final : Recovery {
@@ -225,7 +238,7 @@ void note(CheckReport& result, StoreError error) {
 
 }  // namespace
 
-Result<LastIds, StoreError> load_table(Database& database, LoadWhen when) {
+Result<LastIds, StoreError> load_table(Database& database, LoadWhen when, std::uint64_t most_counted) {
   SessionTable& table = database.table();
   table.sessions.clear();
   LastIds last;
@@ -240,7 +253,8 @@ Result<LastIds, StoreError> load_table(Database& database, LoadWhen when) {
   }
   if (!bodies->status().ok()) return database.error(bodies->status());
   if (when == LoadWhen::kAtStart) table.tips = LaneTips(last.message);
-  if (auto loaded = load_queue_heads(database, *order); !loaded.has_value()) return loaded.error();
+  QueueHeads heads(database, when == LoadWhen::kAtStart ? most_counted : 0);
+  if (auto loaded = heads.load(*order); !loaded.has_value()) return loaded.error();
   const std::lock_guard lock(table.mutex);
   table.loaded = true;
   return last;

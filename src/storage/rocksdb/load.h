@@ -1,6 +1,7 @@
 // Reading the database when the store opens: what the session table holds, and what the broker takes back.
 //
-// Time: one pass over sessions and their small records; of each queue no more than a few entries.
+// Time: one pass over sessions and their small records; of each queue a few entries, and beyond them so many of all
+// queues together as are to be counted, about two million a second.
 // Threads: one, that holds the database's `use` shared, before the lanes work.
 #pragma once
 
@@ -16,9 +17,12 @@ struct LastIds {
 // Fills the database's session table anew. When the broker starts, all ids that come are larger than those found; while
 // it runs that is known only of what each lane has committed, and the tips stay as they are.
 enum class LoadWhen { kAtStart, kRunning };
-Result<LastIds, StoreError> load_table(Database& database, LoadWhen when);
+inline constexpr std::uint64_t kMostCounted = 1'000'000;
+Result<LastIds, StoreError> load_table(Database& database, LoadWhen when, std::uint64_t most_counted = kMostCounted);
 
-// Everything but the queues' contents. The length of a long queue is an estimate.
+// Everything but the queues' contents, as the table was loaded. Lengths of queues are exact, unless together they have
+// more entries than were to be counted; of their bytes only what each message takes at least, since who takes too many
+// for true drops messages that have room.
 Result<void, StoreError> report(Database& database, Recovery& recovery);
 
 // Reads and decodes every record, and all checksums: what "petrel store check" says.

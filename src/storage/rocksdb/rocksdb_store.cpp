@@ -8,6 +8,7 @@
 
 #include "base/thread_name.h"
 #include "storage/rocksdb/collector.h"
+#include "storage/rocksdb/elision.h"
 #include "storage/rocksdb/group_writer.h"
 #include "storage/rocksdb/load.h"
 #include "storage/rocksdb/rocksdb_lane.h"
@@ -19,7 +20,11 @@ namespace {
 // by then and need no writing, which is cheaper for all than to be quick.
 constexpr std::size_t kBusyChanges = 256;
 constexpr int kBusyFactor = 4;
-constexpr std::size_t kGroupChanges = 100'000;  // a group ends with the batch that reaches it
+constexpr auto kWriteTime = std::chrono::microseconds(8);  // of an entry with its message, roughly
+constexpr auto kMostPatience = std::chrono::milliseconds(20);
+constexpr auto kLater = std::chrono::milliseconds(10);       // acknowledgements that nobody waits for
+constexpr auto kLookEvery = std::chrono::microseconds(100);  // under load
+constexpr std::size_t kGroupChanges = 100'000;               // a group ends with the batch that reaches it
 
 using Clock = std::chrono::steady_clock;
 
@@ -34,11 +39,13 @@ struct RocksStore::Parts {
   Parts(const rocks::Directory& directory, const RocksStoreOptions& options)
       : database(directory.database_path(), table, {options.env, options.sync_file}),
         writer(database, options.sync == Sync::kAlways),
-        collector(database, options.collect_bytes) {}
+        collector(database, options.collect_bytes),
+        elision(table) {}
   rocks::SessionTable table;
   rocks::Database database;
   rocks::GroupWriter writer;
   rocks::Collector collector;
+  rocks::Elision elision;
 };
 
 RocksStore::RocksStore(RocksStoreOptions options, rocks::Directory directory)
@@ -57,7 +64,7 @@ Result<std::unique_ptr<RocksStore>, StoreError> RocksStore::open(RocksStoreOptio
 Result<void, StoreError> RocksStore::start() {
   const auto begin = Clock::now();
   if (auto opened = parts_->database.open(); !opened.has_value()) return opened;
-  const auto last = rocks::load_table(parts_->database, rocks::LoadWhen::kAtStart);
+  const auto last = rocks::load_table(parts_->database, rocks::LoadWhen::kAtStart, options_.count_at_start);
   if (!last.has_value()) return last.error();
   last_message_ = last->message;
   last_session_ = last->session;
@@ -161,6 +168,7 @@ std::uint64_t RocksStore::file_bytes() const {
 // --- the writer
 
 void RocksStore::submit(Item item) {
+  item.came = Clock::now();
   bool idle;
   {
     const std::lock_guard lock(writer_mutex_);
@@ -171,15 +179,27 @@ void RocksStore::submit(Item item) {
 }
 
 void RocksStore::take_waiting() {
-  for (Item& item : waiting_) taken_.push_back(std::move(item));
+  new_changes_ = 0;
+  for (Item& item : waiting_) {
+    taken_.push_back(std::move(item));
+    if (auto* batch = std::get_if<Batch>(&taken_.back().what)) {
+      parts_->elision.add(*batch);
+      new_changes_ += batch->changes.size();
+    } else {
+      parts_->elision.add_other();
+    }
+  }
   waiting_.clear();
 }
 
 void RocksStore::wait_for_work(std::unique_lock<std::mutex>& lock) {
-  writer_wake_.wait(lock, [this] { return closing_ || !waiting_.empty(); });
-  const auto begin = group_began_ + (last_changes_ < kBusyChanges ? options_.spacing : options_.spacing * kBusyFactor);
-  if (Clock::now() < begin) writer_wake_.wait_until(lock, begin, [this] { return closing_ || lane_ended_; });
-  group_began_ = Clock::now();
+  const auto hurry = [this] { return closing_ || lane_ended_; };
+  if (taken_.empty()) writer_wake_.wait(lock, [this] { return closing_ || !waiting_.empty(); });
+  // A stream is taken in portions.
+  if (new_changes_ >= kBusyChanges / 4) writer_wake_.wait_until(lock, looked_ + kLookEvery, hurry);
+  if (!taken_.empty()) writer_wake_.wait_until(lock, next_due_, [&] { return hurry() || !waiting_.empty(); });
+  looked_ = Clock::now();
+  hurry_ = hurry();
 }
 
 void RocksStore::write_loop() {
@@ -188,19 +208,69 @@ void RocksStore::write_loop() {
     {
       std::unique_lock lock(writer_mutex_);
       wait_for_work(lock);
-      if (waiting_.empty()) return;
+      if (waiting_.empty() && taken_.empty()) return;
       take_waiting();
     }
-    while (!taken_.empty()) write_group();
+    report_settled();
+    for (std::size_t due = find_due(); due != 0; due = find_due()) write_group(due);
   }
 }
 
+// Batches of which nothing is left that anybody waits for are done, each lane's in their order.
+void RocksStore::report_settled() {
+  rocks::Elision& elision = parts_->elision;
+  std::vector<LaneCore*> held;
+  std::vector<Item*> settled;
+  for (std::size_t i = 0; i < taken_.size(); ++i) {
+    LaneCore* lane = taken_[i].lane;
+    if (lane == nullptr || std::find(held.begin(), held.end(), lane) != held.end()) continue;
+    if (elision.at(i).is_settled()) {
+      settled.push_back(&taken_[i]);
+    } else {
+      held.push_back(lane);
+    }
+  }
+  if (!settled.empty()) count([&](Counts& c) { c.elided = parts_->writer.counts().elided + elision.elided(); });
+  finish(settled, Outcome::kCommitted);
+  for (Item* item : settled) item->lane = nullptr;
+  while (!taken_.empty() && taken_.front().lane == nullptr && elision.at(0).is_void()) {
+    elision.pop_front();
+    taken_.pop_front();
+  }
+}
+
+std::size_t RocksStore::find_due() {
+  const rocks::Elision& elision = parts_->elision;
+  const auto now = Clock::now();
+  const auto next_group =
+      group_began_ + (last_changes_ < kBusyChanges ? options_.spacing : options_.spacing * kBusyFactor);
+  patience_ =
+      std::clamp<Clock::duration>(elision.awaited() * kWriteTime, options_.spacing * kBusyFactor, kMostPatience);
+  next_due_ = Clock::time_point::max();
+  std::size_t count = 0;
+  for (std::size_t i = 0; i < taken_.size(); ++i) {
+    const rocks::Elision::State& state = elision.at(i);
+    Clock::time_point due = taken_[i].came + kLater;
+    if (state.awaited != 0) due = taken_[i].came + patience_;
+    if (state.urgent + state.doubtful != 0) due = next_group;
+    if (hurry_ || due <= now) {
+      count = i + 1;
+      next_due_ = Clock::time_point::max();
+    } else {
+      next_due_ = std::min(next_due_, due);
+    }
+  }
+  return count;
+}
+
 // One group of batches, and behind it the reads that were asked for meanwhile: those see all that came before them.
-void RocksStore::write_group() {
+void RocksStore::write_group(std::size_t count) {
+  group_began_ = Clock::now();
   std::vector<Item> group, reads;
   std::size_t changes = 0;
-  for (; !taken_.empty() && changes < kGroupChanges; taken_.pop_front()) {
+  for (; count != 0 && changes < kGroupChanges; --count, taken_.pop_front()) {
     Item& item = taken_.front();
+    parts_->elision.pop_front(item.came + patience_ <= group_began_);
     const Batch* batch = std::get_if<Batch>(&item.what);
     if (batch != nullptr) changes += batch->changes.size();
     (batch != nullptr ? group : reads).push_back(std::move(item));
@@ -230,7 +300,7 @@ void RocksStore::commit_group(std::vector<Item>& group) {
     count([&](Counts& c) {
       c.writes = written.writes;
       c.entries = written.entries;
-      c.elided = written.elided;
+      c.elided = written.elided + parts_->elision.elided();
       c.bodies = written.bodies;
       c.log_bytes = written.log_bytes;
       c.rescans = written.rescans;
@@ -244,7 +314,7 @@ void RocksStore::commit_group(std::vector<Item>& group) {
     });
     if (result.has_value()) {
       if (failing_.exchange(false)) announce(std::nullopt);
-      return finish(group, Outcome::kCommitted);
+      return finish(pointers(group), Outcome::kCommitted);
     }
     failing_ = true;
     announce(result.error());
@@ -269,19 +339,22 @@ Result<void, StoreError> RocksStore::commit(const std::vector<Item>& group) {
 
 void RocksStore::wait_to_retry() {
   std::unique_lock lock(writer_mutex_);
-  writer_wake_.wait_for(lock, std::chrono::milliseconds(options_.retry_ms), [this] { return lane_ended_; });
+  writer_wake_.wait_for(lock, std::chrono::milliseconds(options_.retry_ms), [this] { return closing_ || lane_ended_; });
 }
 
 // Lanes that ended before the last attempt wait no longer: neither for this group nor for what comes behind it.
 void RocksStore::abandon(std::vector<Item>& group, const std::vector<LaneCore*>& ending) {
-  if (ending.empty()) return;
+  bool closing = false;
   {
     const std::lock_guard lock(writer_mutex_);
+    closing = closing_;
+    if (ending.empty() && !closing) return;
     take_waiting();
   }
   std::vector<Item> abandoned;
   const auto take_from = [&](auto& items) {
     const auto gone = std::stable_partition(items.begin(), items.end(), [&](const Item& item) {
+      if (item.lane == nullptr) return !closing;
       return std::find(ending.begin(), ending.end(), item.lane) == ending.end();
     });
     std::move(gone, items.end(), std::back_inserter(abandoned));
@@ -289,11 +362,13 @@ void RocksStore::abandon(std::vector<Item>& group, const std::vector<LaneCore*>&
   };
   take_from(group);
   take_from(taken_);
+  parts_->elision.clear();
+  for (std::size_t i = 0; i < taken_.size(); ++i) parts_->elision.add_other();
   if (abandoned.empty()) return;
   if (options_.log != nullptr)
     options_.log->error("changes not stored",
                         {{"batches", abandoned.size()}, {"reason", "the broker ends, and the store takes nothing"}});
-  finish(abandoned, Outcome::kAbandoned);
+  finish(pointers(abandoned), Outcome::kAbandoned);
 }
 
 void RocksStore::announce(std::optional<StoreError> trouble) {
@@ -348,20 +423,28 @@ Result<void, StoreError> RocksStore::repair() {
   return loaded.error();
 }
 
-void RocksStore::finish(const std::vector<Item>& items, Outcome outcome) {
+std::vector<RocksStore::Item*> RocksStore::pointers(std::vector<Item>& items) {
+  std::vector<Item*> all;
+  all.reserve(items.size());
+  for (Item& item : items) all.push_back(&item);
+  return all;
+}
+
+void RocksStore::finish(const std::vector<Item*>& items, Outcome outcome) {
   // One lane after the other, so that each is woken once.
   std::vector<LaneCore*> lanes;
-  for (const Item& item : items) {
-    if (std::find(lanes.begin(), lanes.end(), item.lane) == lanes.end()) lanes.push_back(item.lane);
+  for (const Item* item : items) {
+    if (item->lane != nullptr && std::find(lanes.begin(), lanes.end(), item->lane) == lanes.end())
+      lanes.push_back(item->lane);
   }
   for (LaneCore* lane : lanes) {
     std::size_t finished = 0;
     {
       const std::lock_guard lock(lane->mutex);
-      for (const Item& item : items) {
-        if (item.lane != lane) continue;
+      for (const Item* item : items) {
+        if (item->lane != lane) continue;
         ++finished;
-        if (outcome == Outcome::kCommitted) lane->done.push_back(std::get<Batch>(item.what).number);
+        if (outcome == Outcome::kCommitted) lane->done.push_back(std::get<Batch>(item->what).number);
       }
     }
     lane->deliver(finished);

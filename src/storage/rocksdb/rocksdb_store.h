@@ -10,6 +10,9 @@
 // tries again every retry_ms. A lane that ends meanwhile waits for one more attempt; what is not stored then is
 // dropped.
 //
+// Batches that hold entries of sessions which acknowledge promptly wait a little: for as long as writing those entries
+// would take, and kMostPatience at most. What is acknowledged meanwhile need not be written (elision.h).
+//
 // Threads: see store.h. Lifetime: the store outlives its lanes; a lane's end waits for its batches. The log and the Env
 // outlive the store.
 #pragma once
@@ -44,9 +47,10 @@ struct RocksStoreOptions {
   Sync sync = Sync::kInterval;
   TimeMs sync_interval_ms = 1000;
   TimeMs retry_ms = 1000;
-  // A group begins this long after the last one began: a lone batch goes at once, a stream in groups. What is
-  // acknowledged meanwhile need not be written.
+  // A group begins this long after the last one began: a lone batch goes at once, a stream in groups. So long at least
+  // a batch waits for acknowledgements that are likely to come.
   std::chrono::microseconds spacing{300};
+  std::uint64_t count_at_start = 1'000'000;               // entries of queues that are counted; the rest is estimated
   TimeMs collect_interval_ms = 10'000;                    // how often to look whether files have grown
   std::uint64_t collect_bytes = std::uint64_t{64} << 20;  // files smaller than this are left alone
   Log* log = nullptr;
@@ -100,8 +104,9 @@ class RocksStore final : public Store {
   struct LaneCore;
   class RocksLane;
   struct Item {
-    LaneCore* lane;
+    LaneCore* lane;  // null: it has been told
     std::variant<Batch, rocks::PageRequest> what;
+    std::chrono::steady_clock::time_point came{};
   };
   struct Parts;  // what needs RocksDB's headers
 
@@ -111,12 +116,15 @@ class RocksStore final : public Store {
   void write_loop();
   void wait_for_work(std::unique_lock<std::mutex>& lock);
   void take_waiting();  // with the writer's mutex held
-  void write_group();
+  void report_settled();
+  std::size_t find_due();  // so many of the oldest are to be written; sets next_due_
+  void write_group(std::size_t count);
   void commit_group(std::vector<Item>& group);
   Result<void, StoreError> commit(const std::vector<Item>& group);
   Result<void, StoreError> repair();
   enum class Outcome { kCommitted, kAbandoned };
-  void finish(const std::vector<Item>& items, Outcome outcome);
+  void finish(const std::vector<Item*>& items, Outcome outcome);
+  static std::vector<Item*> pointers(std::vector<Item>& items);
   void abandon(std::vector<Item>& group, const std::vector<LaneCore*>& ending);
   void wait_to_retry();
   void announce(std::optional<StoreError> trouble);
@@ -159,9 +167,12 @@ class RocksStore final : public Store {
   std::optional<StoreError> trouble_;  // what the lanes were told
 
   // The writer's.
-  std::deque<Item> taken_;
-  std::chrono::steady_clock::time_point group_began_;
+  std::deque<Item> taken_;  // elision_ has a state for each
+  std::chrono::steady_clock::time_point group_began_, looked_, next_due_;
+  std::chrono::steady_clock::duration patience_{};
   std::size_t last_changes_ = 0;  // in the last group
+  std::size_t new_changes_ = 0;   // taken when it looked the last time
+  bool hurry_ = false;            // somebody waits for an end
 
   MessageId last_message_ = 0;
   SessionId last_session_ = 0;

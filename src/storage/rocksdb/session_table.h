@@ -4,21 +4,37 @@
 // mutex is never held during I/O. Until `loaded` nothing may be concluded from a session's absence.
 #pragma once
 
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <unordered_map>
 
+#include "base/ring.h"
 #include "storage/rocksdb/queue_state.h"
 
 namespace petrel::storage::rocks {
 
+// Entries that wait to be written (elision.h), in their order.
+struct UnwrittenEntry {
+  MessageId message = 0;
+  std::uint64_t batch = 0;  // 0: it has been acknowledged
+  std::size_t place = 0;    // in the batch
+  bool doubtful = false;    // not waited for
+};
+struct Unwritten {
+  Ring<UnwrittenEntry> entries;
+  int credit = 0;  // below 0: the session does not acknowledge in time
+};
+
 struct SessionState {
   QueueState queue;
   bool connected = false;
-  bool has_entries = false;  // the queue column may hold some
+  bool has_entries = false;            // the queue column may hold some
+  std::uint64_t waiting_at_start = 0;  // messages in the queue when the table was loaded
   // The writer's notes: in which group it last met the session, and as which one.
   std::uint64_t group = 0;
   std::size_t place = 0;
+  std::unique_ptr<Unwritten> unwritten;
   std::size_t most_known() const { return connected ? QueueState::kKnownOnline : QueueState::kKnownOffline; }
 };
 
