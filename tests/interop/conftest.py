@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from broker_process import Broker
+from broker_process import Broker, SharedBrokers
 from certificates import Authority
 from node_peer import Node, NodeDriver
 
@@ -41,28 +41,17 @@ def pytest_generate_tests(metafunc):
 
 
 @pytest.fixture(scope="session")
-def shared_brokers(tmp_path_factory):
+def shared_brokers():
     """One broker per thread mode for all tests that need no configuration of their own."""
-    brokers = {}
-    yield brokers
-    for running in brokers.values():
-        running.stop()
+    with SharedBrokers() as brokers:
+        yield brokers
 
 
 @pytest.fixture
 def broker(shared_brokers, threads, tmp_path_factory):
-    """A broker in its default configuration. The test under which it dies fails; the next one gets a new broker."""
-    running = shared_brokers.get(threads)
-    if running is None:
-        running = shared_brokers[threads] = Broker(tmp_path_factory.mktemp(f"threads{threads}"), threads).start()
-    yield running
-    try:
-        assert running.alive(), f"the broker ended with {running.process.returncode}:\n{running.log()[-6000:]}"
-        running.check_log()
-    except AssertionError:
-        del shared_brokers[threads]
-        running.kill()
-        raise
+    """A broker in its default configuration."""
+    with shared_brokers.lend(threads, lambda: Broker(tmp_path_factory.mktemp(f"threads{threads}"), threads).start()) as running:
+        yield running
 
 
 @pytest.fixture

@@ -36,8 +36,7 @@ def doors(attacked, tmp_path_factory, authority):
     if attacked["doors"] is None or attacked["tests"] == TESTS_OF_A_BROKER:
         if attacked["doors"]:
             attacked["doors"].broker.stop()
-        attacked["doors"], attacked["tests"] = Doors(tmp_path_factory.mktemp("attacked"), authority, 2), 0
-        attacked["doors"].broker.start()
+        attacked["doors"], attacked["tests"] = Doors(tmp_path_factory.mktemp("attacked"), authority, 2).start(), 0
     attacked["tests"] += 1
     return attacked["doors"]
 

@@ -9,7 +9,7 @@ import pytest
 
 import metrics
 import programs
-from broker_process import free_port, wait_until
+from broker_process import SharedBrokers, free_port, wait_until
 from certificates import Authority
 from doors import PSK, Door, Doors
 from layers import frame, upgrade
@@ -21,29 +21,16 @@ THROUGH = ["tls", "certificate", "ws", "wss", "http", "https"]
 
 
 @pytest.fixture(scope="session")
-def shared_doors(tmp_path_factory, authority):
-    running = {}
-    yield running, lambda threads: Doors(tmp_path_factory.mktemp(f"d{threads}"), authority, threads)
-    for doors in running.values():
-        doors.broker.stop()
+def shared_doors():
+    with SharedBrokers() as running:
+        yield running
 
 
 @pytest.fixture
-def doors(shared_doors, threads):
-    """A broker with all doors. The test under which it dies fails; the next one gets a new broker."""
-    running, make = shared_doors
-    if threads not in running:
-        running[threads] = make(threads)
-        running[threads].broker.start()
-    yield running[threads]
-    broker = running[threads].broker
-    try:
-        assert broker.alive(), f"the broker ended with {broker.process.returncode}:\n{broker.log()[-6000:]}"
-        broker.check_log()
-    except AssertionError:
-        del running[threads]
-        broker.kill()
-        raise
+def doors(shared_doors, threads, tmp_path_factory, authority):
+    """A broker with all doors."""
+    with shared_doors.lend(threads, lambda: Doors(tmp_path_factory.mktemp(f"d{threads}"), authority, threads).start()) as running:
+        yield running
 
 
 @pytest.mark.parametrize("door", THROUGH)
