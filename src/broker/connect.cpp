@@ -1,4 +1,6 @@
 // CONNECT (MQTT 5.0, 3.1): whose session is it, may the client have it, what was agreed.
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cassert>
 
@@ -24,12 +26,15 @@ Shard::Received Shard::receive_connect(Connection& connection, BytesView bytes) 
   };
   // Told from the first byte, so that a stranger's stream is not gathered in hope of a packet.
   if (byte_at(bytes, 0) != 0x10) return closed("first packet is not a CONNECT [MQTT-3.1.0-1]");
-  const std::uint32_t most = std::min(settings_.max_connect_bytes, settings_.max_packet_bytes);
-  const auto frame = wire::next_frame(ProtocolVersion::kV5, bytes, most);
+  const ListenerLimits& own = connection.listener_limits();
+  const std::uint32_t connect_bytes = own.max_connect_bytes.value_or(settings_.max_connect_bytes);
+  const std::uint32_t packet_bytes = own.max_packet_bytes.value_or(settings_.max_packet_bytes);
+  const auto frame = wire::next_frame(ProtocolVersion::kV5, bytes, std::min(connect_bytes, packet_bytes));
   if (!frame.has_value()) {
     if (frame.error().reason != Reason::kPacketTooLarge) return closed(frame.error().what);
-    counters_.reached(Limit::kConnectBytes);
-    return closed("CONNECT is larger than limits.max_connect_bytes");
+    const Limit limit = packet_bytes < connect_bytes ? Limit::kPacketBytes : Limit::kConnectBytes;
+    counters_.reached(limit);
+    return closed(fmt::format("CONNECT is larger than {}", key_of(limit, own)));
   }
   if (!frame->complete) {
     result.needed_bytes = frame->needed_bytes;
@@ -217,9 +222,10 @@ std::string Shard::connack_for(const Connection& connection, const Connect& conn
   if (connect.version == ProtocolVersion::kV5) {
     if (connect.session_expiry_interval_s.value_or(0) != session.expiry_interval_s)
       connack.session_expiry_interval_s = session.expiry_interval_s;
-    connack.receive_maximum = settings_.receive_maximum;
-    connack.maximum_packet_size_bytes = settings_.max_packet_bytes;
-    connack.topic_alias_maximum = settings_.topic_alias_maximum;
+    const ListenerLimits& own = connection.listener_limits();
+    connack.receive_maximum = own.receive_maximum.value_or(settings_.receive_maximum);
+    connack.maximum_packet_size_bytes = max_packet_bytes(connection);
+    connack.topic_alias_maximum = own.topic_alias_maximum.value_or(settings_.topic_alias_maximum);
     if (connection.maximum_qos != wire::Qos::k2) connack.maximum_qos = connection.maximum_qos;
     if (connect.client_id.empty()) connack.assigned_client_identifier = client_id;
     if (connect.keep_alive_s != connection.keep_alive_s) connack.server_keep_alive_s = connection.keep_alive_s;
@@ -261,18 +267,8 @@ void Shard::apply_connect(Connection& connection, Session& session, const Connec
   if (connection.policy != nullptr) connection.maximum_qos = connection.policy->maximum_qos;
   connection.is_mounted = !connection.mount_point().empty();
   connection.problem_information = connect.request_problem_information;
-  connection.keep_alive_s = connect.keep_alive_s;
-  if (settings_.keep_alive_max_s != 0 && connect.version == ProtocolVersion::kV5 &&
-      (connect.keep_alive_s == 0 || connect.keep_alive_s > settings_.keep_alive_max_s))
-    connection.keep_alive_s = settings_.keep_alive_max_s;
   std::uint32_t expiry_s = 0;
   if (connect.version == ProtocolVersion::kV5) {
-    connection.maximum_packet_bytes = connect.maximum_packet_size_bytes.value_or(0xffffffff);
-    if (settings_.topic_alias_maximum > 0)
-      connection.incoming_aliases = std::make_unique<session::IncomingAliases>(settings_.topic_alias_maximum);
-    if (const std::uint16_t aliases = std::min(connect.topic_alias_maximum, settings_.topic_alias_maximum_out);
-        aliases > 0)
-      connection.outgoing_aliases = std::make_unique<session::OutgoingAliases>(aliases);
     expiry_s = std::min(connect.session_expiry_interval_s.value_or(0), settings_.session_expiry_max_s);
   } else if (!connect.clean_start) {
     expiry_s = std::min(settings_.session_expiry_default_s, settings_.session_expiry_max_s);
@@ -283,9 +279,7 @@ void Shard::apply_connect(Connection& connection, Session& session, const Connec
   if (session.absence != nullptr) wheel_.cancel(*session.absence);
   note_outstayed(session);
   session.absence.reset();
-  // Clients of 3.x know no Receive Maximum.
-  session.incoming.begin_connection(connect.version == ProtocolVersion::kV5 ? settings_.receive_maximum : 65535);
-  session.receive_maximum = std::min(connect.receive_maximum.value_or(65535), settings_.max_inflight_messages);
+  agree_on_limits(connection, session, connect);
   if (session.outbound != nullptr) {
     session.outbound->outgoing.begin_connection(session.receive_maximum);
     session.outbound->held_publishes = 0;
@@ -315,6 +309,30 @@ void Shard::apply_connect(Connection& connection, Session& session, const Connec
   } else if (had_will && session.stored != 0) {
     change(storage::EraseWill{session.stored});
   }
+}
+
+// What the client wishes, and what its listener or else the settings allow.
+void Shard::agree_on_limits(Connection& connection, Session& session, const Connect& connect) {
+  const ListenerLimits& own = connection.listener_limits();
+  connection.has_own_packet_limit = own.max_packet_bytes.has_value();
+  connection.keep_alive_s = connect.keep_alive_s;
+  const bool knows_limits = connect.version == ProtocolVersion::kV5;
+  if (knows_limits) {
+    const std::uint16_t longest_s = own.keep_alive_max_s.value_or(settings_.keep_alive_max_s);
+    if (longest_s != 0 && (connect.keep_alive_s == 0 || connect.keep_alive_s > longest_s))
+      connection.keep_alive_s = longest_s;
+    connection.maximum_packet_bytes = connect.maximum_packet_size_bytes.value_or(0xffffffff);
+    if (const std::uint16_t aliases = own.topic_alias_maximum.value_or(settings_.topic_alias_maximum); aliases > 0)
+      connection.incoming_aliases = std::make_unique<session::IncomingAliases>(aliases);
+    if (const std::uint16_t aliases = std::min(connect.topic_alias_maximum,
+                                               own.topic_alias_maximum_out.value_or(settings_.topic_alias_maximum_out));
+        aliases > 0)
+      connection.outgoing_aliases = std::make_unique<session::OutgoingAliases>(aliases);
+  }
+  // Clients of 3.x know no Receive Maximum.
+  session.incoming.begin_connection(knows_limits ? own.receive_maximum.value_or(settings_.receive_maximum) : 65535);
+  session.receive_maximum = std::min(connect.receive_maximum.value_or(65535),
+                                     own.max_inflight_messages.value_or(settings_.max_inflight_messages));
 }
 
 void Shard::open(Session& session, const std::string& connack) {

@@ -11,6 +11,7 @@
 #include "base/output_buffer.h"
 #include "base/time.h"
 #include "broker/counters.h"
+#include "broker/settings.h"
 #include "broker/shard_timer.h"
 #include "session/topic_aliases.h"
 #include "wire/packet.h"
@@ -27,6 +28,7 @@ struct ListenerPolicy {
   wire::Qos maximum_qos = wire::Qos::k2;
   std::string mount_point;  // in front of all topics; empty: none (mount_point.h)
   std::string name;         // for logs: "tls://0.0.0.0:8883"
+  ListenerLimits limits{};
 
   bool allows(wire::ProtocolVersion version) const {
     if (version == wire::ProtocolVersion::kV5) return allow_v5;
@@ -48,6 +50,7 @@ class Connection : public ShardTimer {
   virtual std::string proved_name() const { return {}; }
   std::string_view listener_name() const { return policy == nullptr ? std::string_view{} : policy->name; }
   std::string_view mount_point() const { return policy == nullptr ? std::string_view{} : policy->mount_point; }
+  const ListenerLimits& listener_limits() const { return policy == nullptr ? kNoListenerLimits : policy->limits; }
 
   OutputBuffer output;
   Session* session = nullptr;
@@ -66,11 +69,12 @@ class Connection : public ShardTimer {
   bool flush_requested = false;     // cleared by the driver when it flushes
   bool wants_drain_notice = false;  // deliveries wait for `output` to shrink
   bool problem_information : 1 = true;
-  bool is_mounted : 1 = false;     // its listener has a mount point
-  bool waits_for_memory = false;   // not read until there is memory for what it publishes
-  bool waits_for_store = false;    // not read until the store has caught up
-  bool waits_for_filters = false;  // not read until all filters of its last packet are done
-  bool waits_for_output = false;   // by the driver: not read until it has read what it was sent
+  bool is_mounted : 1 = false;            // its listener has a mount point
+  bool has_own_packet_limit : 1 = false;  // its listener has a max_packet_bytes; known from CONNECT on
+  bool waits_for_memory = false;          // not read until there is memory for what it publishes
+  bool waits_for_store = false;           // not read until the store has caught up
+  bool waits_for_filters = false;         // not read until all filters of its last packet are done
+  bool waits_for_output = false;          // by the driver: not read until it has read what it was sent
 
  protected:
   Connection() : ShardTimer(Kind::kConnection) {}

@@ -31,6 +31,14 @@ void Shard::fail(Connection& connection, Reason reason, Limit limit) {
   fail(connection, reason, reached(limit));
 }
 
+// What comes is no packet, or too large a one.
+void Shard::fail(Connection& connection, const wire::Error& of_frame) {
+  if (of_frame.reason != Reason::kPacketTooLarge) return fail(connection, of_frame.reason, of_frame.what);
+  counters_.reached(Limit::kPacketBytes);
+  fail(connection, of_frame.reason,
+       fmt::format("packet is larger than {}", key_of(Limit::kPacketBytes, connection.listener_limits())));
+}
+
 void Shard::fail(Connection& connection, Reason reason, std::string_view why) {
   if (connection.state == Connection::State::kClosing) return;
   const bool known = connection.session != nullptr;

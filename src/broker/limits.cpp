@@ -1,5 +1,7 @@
 #include "broker/limits.h"
 
+#include <fmt/format.h>
+
 #include <array>
 
 namespace petrel::broker {
@@ -37,6 +39,23 @@ constexpr std::array<std::string_view, kLimits> kReached = {
     "limits.max_memory_bytes is reached",
 };
 
+bool is_set(Limit limit, const ListenerLimits& limits) {
+  switch (limit) {
+    case Limit::kConnectBytes:
+      return limits.max_connect_bytes.has_value();
+    case Limit::kConnectTimeout:
+      return limits.connect_timeout_ms.has_value();
+    case Limit::kPacketBytes:
+      return limits.max_packet_bytes.has_value();
+    case Limit::kReceiveMaximum:
+      return limits.receive_maximum.has_value();
+    case Limit::kTopicAliasMaximum:
+      return limits.topic_alias_maximum.has_value();
+    default:
+      return false;
+  }
+}
+
 }  // namespace
 
 std::string_view reached(Limit limit) { return kReached[static_cast<std::size_t>(limit)]; }
@@ -44,6 +63,10 @@ std::string_view reached(Limit limit) { return kReached[static_cast<std::size_t>
 std::string_view name(Limit limit) {
   const std::string_view text = reached(limit);
   return text.substr(kBefore.size(), text.size() - kBefore.size() - kBehind.size());
+}
+
+std::string key_of(Limit limit, const ListenerLimits& of_listener) {
+  return fmt::format("{}.{}", is_set(limit, of_listener) ? "listener" : "limits", name(limit));
 }
 
 }  // namespace petrel::broker

@@ -6,7 +6,10 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <string_view>
+
+#include "broker/settings.h"
 
 namespace petrel::broker {
 
@@ -41,5 +44,8 @@ inline constexpr std::size_t kLimits = static_cast<std::size_t>(Limit::kMemoryBy
 
 std::string_view name(Limit limit);     // "max_connections": the key in the section "limits"
 std::string_view reached(Limit limit);  // "limits.max_connections is reached"
+// The key that says how much is too much: "limits.receive_maximum", or where the listener has a value of its own
+// "listener.receive_maximum".
+std::string key_of(Limit limit, const ListenerLimits& of_listener);
 
 }  // namespace petrel::broker

@@ -1,4 +1,6 @@
 // PUBLISH from a client (MQTT 5.0, 3.3).
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "broker/mount_point.h"
@@ -28,7 +30,9 @@ void Shard::handle_publish(Connection& connection, const wire::Frame& frame) {
     const std::uint16_t alias = *publish.topic_alias;
     if (connection.incoming_aliases == nullptr || alias > connection.incoming_aliases->maximum()) {
       counters_.reached(Limit::kTopicAliasMaximum);
-      return fail(connection, Reason::kTopicAliasInvalid, "topic alias above the announced maximum [MQTT-3.3.2-9]");
+      return fail(connection, Reason::kTopicAliasInvalid,
+                  fmt::format("topic alias above {} [MQTT-3.3.2-9]",
+                              key_of(Limit::kTopicAliasMaximum, connection.listener_limits())));
     }
     if (topic.empty()) {
       topic = connection.incoming_aliases->find(alias);
@@ -60,7 +64,9 @@ bool Shard::take_publish(Connection& connection, const wire::Publish& publish, s
   if (publish.qos == Qos::k2) taken = session.incoming.take_qos2(publish.packet_id);
   if (taken == Taken::kTooMany) {
     counters_.reached(Limit::kReceiveMaximum);
-    fail(connection, Reason::kReceiveMaximumExceeded, "more unacknowledged PUBLISH packets than the Receive Maximum");
+    fail(connection, Reason::kReceiveMaximumExceeded,
+         fmt::format("more unacknowledged PUBLISH packets than {}",
+                     key_of(Limit::kReceiveMaximum, connection.listener_limits())));
     return false;
   }
   if (taken == Taken::kDuplicate) {

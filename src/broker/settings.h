@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "base/time.h"
@@ -68,5 +69,16 @@ struct Settings {
   std::size_t match_cache_bytes = 64U << 20;  // per shard
   SysSettings sys{};
 };
+
+// What a listener says otherwise than Settings for those who come through it, be it more or less. Unset: as Settings
+// say.
+struct ListenerLimits {
+  std::optional<std::uint32_t> max_connect_bytes{}, max_packet_bytes{};
+  std::optional<std::uint16_t> max_inflight_messages{}, receive_maximum{};
+  std::optional<std::uint16_t> topic_alias_maximum{}, topic_alias_maximum_out{};
+  std::optional<TimeMs> connect_timeout_ms{};
+  std::optional<std::uint16_t> keep_alive_max_s{};
+};
+inline constexpr ListenerLimits kNoListenerLimits{};
 
 }  // namespace petrel::broker

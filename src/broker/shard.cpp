@@ -163,10 +163,10 @@ Shard::Received Shard::receive(Connection& connection, BytesView bytes) {
         }
         break;
     }
-    const auto frame = wire::next_frame(connection.version, bytes.substr(result.consumed), settings_.max_packet_bytes);
+    const auto frame =
+        wire::next_frame(connection.version, bytes.substr(result.consumed), max_packet_bytes(connection));
     if (!frame.has_value()) {
-      if (frame.error().reason == Reason::kPacketTooLarge) counters_.reached(Limit::kPacketBytes);
-      fail(connection, frame.error().reason, frame.error().what);
+      fail(connection, frame.error());
       continue;
     }
     if (!frame->complete) {

@@ -127,6 +127,9 @@ class Shard final : private storage::LaneEvents, private storage::Recovery {
   // receive(): one complete packet
   bool dispatch(Connection& connection, const wire::Frame& frame);
   Received receive_connect(Connection& connection, BytesView bytes);
+  std::uint32_t max_packet_bytes(const Connection& connection) const {
+    return connection.has_own_packet_limit ? *connection.policy->limits.max_packet_bytes : settings_.max_packet_bytes;
+  }
 
   // admission.cpp: limits
   Reason over(Limit limit);
@@ -168,6 +171,7 @@ class Shard final : private storage::LaneEvents, private storage::Recovery {
   std::string connack_for(const Connection& connection, const wire::Connect& connect, bool session_present) const;
   Session& create_session(std::string_view client_id);
   void apply_connect(Connection& connection, Session& session, const wire::Connect& connect);
+  void agree_on_limits(Connection& connection, Session& session, const wire::Connect& connect);
   void open(Session& session, const std::string& connack);
 
   // publish.cpp
@@ -217,6 +221,7 @@ class Shard final : private storage::LaneEvents, private storage::Recovery {
   void handle_disconnect(Connection& connection, const wire::Frame& frame);
   void fail(Connection& connection, Reason reason, std::string_view why);
   void fail(Connection& connection, Reason reason, Limit limit);
+  void fail(Connection& connection, const wire::Error& of_frame);
   void close(Connection& connection);
   void forget(Connection& connection);
   void leave(Connection& connection, bool publish_will);
@@ -232,7 +237,10 @@ class Shard final : private storage::LaneEvents, private storage::Recovery {
                                          QueuedQos0& queued_qos0);
   void deliver_matches(OutgoingPublish& publish, const topics::MatchList& matches, storage::MessageId id,
                        const std::vector<topics::SubscriberId>* queued_qos0);
-  void deliver_shared(OutgoingPublish& publish, const topics::SharedMatch& match, topics::SubscriberId except);
+  void deliver_shared(OutgoingPublish& publish, const topics::SharedMatch& match);
+  void deliver_to_another(OutgoingPublish& publish, std::string_view group, topics::SubscriberId leaving);
+  void deliver_to_member(OutgoingPublish& publish, const topics::SharedGroup& group,
+                         const topics::SharedMember& member);
   void on_shared_delivery(SharedDelivery shared);
   void deliver(Session& session, OutgoingPublish& publish, session::Delivery delivery);
   void send(Session& session, OutgoingPublish& publish, session::Delivery delivery);
@@ -317,6 +325,9 @@ class Shard final : private storage::LaneEvents, private storage::Recovery {
   void check_connection(Connection& connection);
   void check_absence(Absence& absence);
   void arm(Connection& connection);
+  TimeMs connect_timeout_ms(const Connection& connection) const {
+    return connection.listener_limits().connect_timeout_ms.value_or(settings_.connect_timeout_ms);
+  }
 
   // recovery.cpp
   void on_session(const storage::SessionRecord& record) override;

@@ -1,6 +1,8 @@
 // What happens when nothing happens: CONNECT that does not come, keep alive, peers that take no bytes, sessions that
 // expire, wills that were delayed. Each connection and each absent session has one timer, which is moved lazily:
 // traffic only notes the time, and the timer looks at it when it goes off.
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "broker/shard.h"
@@ -19,9 +21,11 @@ void Shard::on_timer(TimerNode& node) {
 void Shard::check_connection(Connection& connection) {
   switch (connection.state) {
     case Connection::State::kAwaitsConnect:
-      if (now_ >= connection.opened_at + settings_.connect_timeout_ms) {
+      if (now_ >= connection.opened_at + connect_timeout_ms(connection)) {
         counters_.reached(Limit::kConnectTimeout);
-        return fail(connection, Reason::kKeepAliveTimeout, "no complete CONNECT within limits.connect_timeout_s");
+        return fail(
+            connection, Reason::kKeepAliveTimeout,
+            fmt::format("no complete CONNECT within {}", key_of(Limit::kConnectTimeout, connection.listener_limits())));
       }
       break;
     case Connection::State::kOpen:
@@ -46,7 +50,8 @@ void Shard::check_connection(Connection& connection) {
 
 void Shard::arm(Connection& connection) {
   TimeMs due = kNever;
-  if (connection.state == Connection::State::kAwaitsConnect) due = connection.opened_at + settings_.connect_timeout_ms;
+  if (connection.state == Connection::State::kAwaitsConnect)
+    due = connection.opened_at + connect_timeout_ms(connection);
   if (connection.state == Connection::State::kOpen && connection.keep_alive_s != 0)
     due = connection.last_received_at + TimeMs{connection.keep_alive_s} * 1500;
   if (connection.blocked_since != 0) due = std::min(due, connection.blocked_since + settings_.write_timeout_ms);

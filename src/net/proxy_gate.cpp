@@ -40,7 +40,7 @@ void ProxyGate::advance(TimeMs now) {
   while (!waiting_.empty() && waiting_.front().since + timeout_ms_ <= now) {
     const int fd = waiting_.front().fd;
     forget(waiting_.front());
-    refuse(fd, "PROXY header: none within the time for a CONNECT (limits.connect_timeout_s)");
+    refuse(fd, "PROXY header: none within the time for a CONNECT (connect_timeout_s)");
   }
 }
 

@@ -24,6 +24,11 @@ struct ListenerConfig {
   std::vector<std::string> versions{};  // empty: all
   std::int64_t max_qos = 2;
   std::string mount_point{};
+  // Limits; unset: those of `settings`.
+  std::optional<std::int64_t> max_connect_bytes{}, max_packet_bytes{};
+  std::optional<std::int64_t> max_inflight_messages{}, receive_maximum{};
+  std::optional<std::int64_t> topic_alias_maximum{}, topic_alias_maximum_out{};
+  std::optional<std::int64_t> connect_timeout_s{}, keep_alive_max_s{};
   // Proxies
   std::optional<bool> proxy_protocol{};  // unset: no
   std::vector<std::string> trusted{};

@@ -20,9 +20,6 @@ constexpr std::array<std::string_view, 3> kSysAccess{"loopback", "all", "none"};
 
 constexpr std::int64_t kMaxCount = 1'000'000'000;
 constexpr std::int64_t kMaxBytes = std::int64_t{1} << 40;
-constexpr std::int64_t kMaxPacketBytes = 268'435'460;  // of the protocol: 5 bytes of header, 28 bits of length
-constexpr std::int64_t kMaxSeconds = 86'400;
-constexpr std::int64_t kMax16 = std::numeric_limits<std::uint16_t>::max();
 constexpr std::int64_t kMax32 = std::numeric_limits<std::uint32_t>::max();
 
 template <class T>

@@ -12,6 +12,11 @@
 
 namespace petrel::server {
 
+// Of keys that stand both under [limits] and under [[listener]].
+inline constexpr std::int64_t kMaxPacketBytes = 268'435'460;  // of the protocol: 5 bytes of header, 28 bits of length
+inline constexpr std::int64_t kMaxSeconds = 86'400;
+inline constexpr std::int64_t kMax16 = 0xffff;
+
 enum class KeyKind : std::uint8_t { kInteger, kBoolean, kChoice, kText };
 
 struct ConfigKey {
@@ -54,7 +59,8 @@ struct ListenerKey {
   std::vector<std::string> ListenerConfig::*texts = nullptr;  // in TOML a string or an array of strings
   std::int64_t ListenerConfig::*integer = nullptr;
   std::optional<bool> ListenerConfig::*flag = nullptr;
-  std::span<const std::string_view> choices{};  // of texts; empty: any
+  std::optional<std::int64_t> ListenerConfig::*limit = nullptr;  // instead of the key of that name under [limits]
+  std::span<const std::string_view> choices{};                   // of texts; empty: any
   std::int64_t min = 0, max = 0;
 
   bool is_default(const ListenerConfig& listener) const;

@@ -126,7 +126,8 @@ TEST(Config, AFileThatIsNotThereIsAMistake) {
 TEST(Config, AnonymousAccessOffLoopbackIsExplicit) {
   EXPECT_EQ(check("tcp://127.0.0.1:1883", std::nullopt), "");
   EXPECT_EQ(check("tcp://[::1]:1883", std::nullopt), "");
-  EXPECT_THAT(check("tcp://0.0.0.0:1883", std::nullopt), HasSubstr("write allow_anonymous = true"));
+  EXPECT_THAT(check("tcp://0.0.0.0:1883", std::nullopt),
+              HasSubstr("write allow_anonymous = true under its [[listener]] or start with --allow-anonymous"));
   EXPECT_EQ(check("tcp://0.0.0.0:1883", true), "");
   EXPECT_EQ(check("tcp://0.0.0.0:1883", false), "");
 }
@@ -158,6 +159,52 @@ TEST(Config, SaysWhatAListenersKeyMayHold) {
           "p.toml:5:23: \"listener.client_certificates\" must be \"none\" or \"optional\" or \"required\", not "
           "\"yes\"",
           "p.toml:6:7: \"listener.key\" must be a string or an array of strings, not 1"));
+}
+
+TEST(Config, AListenersLimitsAreItsOwn) {
+  Config config;
+  EXPECT_THAT(
+      read_config("[[listener]]\naddress = \"tcp://127.0.0.1:1\"\nmax_connect_bytes = 256\nmax_packet_bytes = 1024\n"
+                  "max_inflight_messages = 1\nreceive_maximum = 65535\ntopic_alias_maximum = 0\n"
+                  "topic_alias_maximum_out = 2\nconnect_timeout_s = 3\nkeep_alive_max_s = 0\n"
+                  "[[listener]]\naddress = \"unix:///tmp/petrel\"\n",
+                  "p.toml", config),
+      IsEmpty());
+  const auto limits_of = [&](std::size_t i) {
+    const ListenerConfig& listener = config.listeners.at(i);
+    EXPECT_EQ(check(listener), "");
+    return listener_policy(listener, *net::parse_endpoint(listener.address), broker::SysAccess::kNone).limits;
+  };
+  const broker::ListenerLimits own = limits_of(0), none = limits_of(1);
+  EXPECT_EQ(own.max_connect_bytes, 256U);
+  EXPECT_EQ(own.max_packet_bytes, 1024U);
+  EXPECT_EQ(own.max_inflight_messages, 1);
+  EXPECT_EQ(own.receive_maximum, 65535);
+  EXPECT_EQ(own.topic_alias_maximum, 0);
+  EXPECT_EQ(own.topic_alias_maximum_out, 2);
+  EXPECT_EQ(own.connect_timeout_ms, 3000);
+  EXPECT_EQ(own.keep_alive_max_s, 0);
+  EXPECT_EQ(none.max_packet_bytes, std::nullopt);
+  EXPECT_EQ(none.keep_alive_max_s, std::nullopt);
+}
+
+TEST(Config, AListenersLimitsHaveTheRangesOfTheBrokers) {
+  int count = 0;
+  for (const ListenerKey& key : listener_keys()) {
+    if (key.limit == nullptr) continue;
+    ++count;
+    const auto global = std::ranges::find_if(
+        config_keys(), [&](const ConfigKey& one) { return one.section == "limits" && one.name == key.name; });
+    ASSERT_NE(global, config_keys().end()) << key.name;
+    EXPECT_EQ(key.min, global->min) << key.name;
+    EXPECT_EQ(key.max, global->max) << key.name;
+    EXPECT_THAT(key.description, HasSubstr("Unset: " + global->full_name())) << key.name;
+  }
+  EXPECT_EQ(count, 8);
+  EXPECT_THAT(
+      mistakes_of("[[listener]]\naddress = \"x\"\nmax_packet_bytes = 1023\nkeep_alive_max_s = \"1m\"\n"),
+      ElementsAre("p.toml:3:20: \"listener.max_packet_bytes\" must be an integer from 1024 to 268435460, not 1023",
+                  "p.toml:4:20: \"listener.keep_alive_max_s\" must be an integer from 0 to 65535, not \"1m\""));
 }
 
 TEST(Config, KeysBelongToTheirDoors) {
@@ -312,6 +359,7 @@ TEST(Config, TomlRoundTrips) {
     ListenerConfig& listener = written.listeners[0];
     if (key.name == "address") continue;
     if (key.flag != nullptr) listener.*key.flag = false;
+    if (key.limit != nullptr) listener.*key.limit = key.max;
     if (key.integer != nullptr) listener.*key.integer = listener.*key.integer == key.max ? key.min : key.max;
     if (key.text != nullptr) listener.*key.text = key.choices.empty() ? "other" : key.choices.front();
     if (key.text != nullptr && key.is_default(listener)) listener.*key.text = key.choices.back();

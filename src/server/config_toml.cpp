@@ -189,10 +189,11 @@ class Reader {
       if (flag != nullptr) listener.*key.flag = flag->get();
       return flag != nullptr;
     }
-    if (key.integer != nullptr) {
+    if (key.integer != nullptr || key.limit != nullptr) {
       const auto* number = node.as_integer();
       if (number == nullptr || number->get() < key.min || number->get() > key.max) return false;
-      listener.*key.integer = number->get();
+      if (key.integer != nullptr) listener.*key.integer = number->get();
+      if (key.limit != nullptr) listener.*key.limit = number->get();
       return true;
     }
     if (key.text != nullptr) {

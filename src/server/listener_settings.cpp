@@ -61,6 +61,25 @@ bool identifies(const ListenerConfig& listener) {
   return listener.client_certificates != "none" || !listener.psk_file.empty();
 }
 
+// Precondition: the value is within its key's range.
+template <class Number>
+void take(std::optional<Number>& to, std::optional<std::int64_t> from, std::int64_t scale = 1) {
+  if (from) to = static_cast<Number>(*from * scale);
+}
+
+broker::ListenerLimits listener_limits(const ListenerConfig& listener) {
+  broker::ListenerLimits limits;
+  take(limits.max_connect_bytes, listener.max_connect_bytes);
+  take(limits.max_packet_bytes, listener.max_packet_bytes);
+  take(limits.max_inflight_messages, listener.max_inflight_messages);
+  take(limits.receive_maximum, listener.receive_maximum);
+  take(limits.topic_alias_maximum, listener.topic_alias_maximum);
+  take(limits.topic_alias_maximum_out, listener.topic_alias_maximum_out);
+  take(limits.connect_timeout_ms, listener.connect_timeout_s, 1000);
+  take(limits.keep_alive_max_s, listener.keep_alive_max_s);
+  return limits;
+}
+
 template <class Mistake>
 void proxy_mistakes(const ListenerConfig& listener, const net::Endpoint& endpoint, const Mistake& mistake) {
   const bool is_web = endpoint.is_websocket() || endpoint.is_http();
@@ -163,6 +182,7 @@ broker::ListenerPolicy listener_policy(const ListenerConfig& listener, const net
   policy.maximum_qos = static_cast<wire::Qos>(listener.max_qos);
   policy.mount_point = listener.mount_point;
   policy.name = endpoint.to_string();
+  policy.limits = listener_limits(listener);
   return policy;
 }
 
@@ -190,7 +210,8 @@ std::vector<std::string> listener_mistakes(const ListenerConfig& listener, const
   if (!is_local(listener, endpoint) && !listener.allow_anonymous && !identifies(listener))
     mistakes.push_back(
         fmt::format("listener {} can be reached from other machines and there is no authentication; if everybody who "
-                    "reaches it may connect, write allow_anonymous = true under its [[listener]]",
+                    "reaches it may connect, write allow_anonymous = true under its [[listener]] or start with "
+                    "--allow-anonymous",
                     listener.address));
   proxy_mistakes(listener, endpoint, mistake);
   if (!listener.mount_point.empty() && !broker::is_valid_mount_point(listener.mount_point))

@@ -47,6 +47,16 @@ constexpr ListenerKey integer(std::string_view name, Doors doors, std::int64_t L
   return key;
 }
 
+// The description says what is different; the rest stands under [limits].
+constexpr ListenerKey limit(std::string_view name, std::optional<std::int64_t> ListenerConfig::*member,
+                            std::int64_t min, std::int64_t max, std::string_view description) {
+  ListenerKey key{name, Doors::kAll, description};
+  key.limit = member;
+  key.min = min;
+  key.max = max;
+  return key;
+}
+
 constexpr ListenerKey flag(std::string_view name, Doors doors, std::optional<bool> ListenerConfig::*member,
                            std::string_view description) {
   ListenerKey key{name, doors, description};
@@ -72,6 +82,24 @@ constexpr ListenerKey kKeys[] = {
         "mount_point", Doors::kAll, &ListenerConfig::mount_point,
         "What stands in front of every topic of these clients, for example tenant-a/; they do not see it and reach "
         "nothing else. Their client identifiers and sessions are apart from those of other mount points. Empty: none."),
+    limit("max_connect_bytes", &ListenerConfig::max_connect_bytes, 256, kMaxPacketBytes,
+          "Largest CONNECT packet. Unset: limits.max_connect_bytes."),
+    limit("max_packet_bytes", &ListenerConfig::max_packet_bytes, 1024, kMaxPacketBytes,
+          "Largest packet accepted from a client, its header included. Unset: limits.max_packet_bytes."),
+    limit("max_inflight_messages", &ListenerConfig::max_inflight_messages, 1, kMax16,
+          "QoS 1 and 2 messages sent to a client and not yet acknowledged. Unset: limits.max_inflight_messages."),
+    limit(
+        "receive_maximum", &ListenerConfig::receive_maximum, 1, kMax16,
+        "QoS 1 and 2 messages an MQTT 5 client may send before they are acknowledged. Unset: limits.receive_maximum."),
+    limit("topic_alias_maximum", &ListenerConfig::topic_alias_maximum, 0, kMax16,
+          "Topic aliases a client may use toward the broker. 0: none. Unset: limits.topic_alias_maximum."),
+    limit("topic_alias_maximum_out", &ListenerConfig::topic_alias_maximum_out, 0, kMax16,
+          "Topic aliases the broker uses toward a client. 0: none. Unset: limits.topic_alias_maximum_out."),
+    limit("connect_timeout_s", &ListenerConfig::connect_timeout_s, 1, kMaxSeconds,
+          "Seconds within which a new connection must have sent its CONNECT. Unset: limits.connect_timeout_s."),
+    limit("keep_alive_max_s", &ListenerConfig::keep_alive_max_s, 0, kMax16,
+          "Longest keep alive, in seconds; MQTT 5 clients that ask for more are told to use it. 0: as the client "
+          "wishes. Unset: limits.keep_alive_max_s."),
     flag("proxy_protocol", Doors::kAll, &ListenerConfig::proxy_protocol,
          "Whether connections come from proxies, each with a header of the PROXY protocol (version 1 or 2) that tells "
          "whose it is. Others are closed. Unset: no."),
@@ -169,12 +197,14 @@ bool ListenerKey::is_default(const ListenerConfig& listener) const {
   if (text != nullptr) return listener.*text == defaults.*text;
   if (texts != nullptr) return listener.*texts == defaults.*texts;
   if (integer != nullptr) return listener.*integer == defaults.*integer;
+  if (limit != nullptr) return listener.*limit == defaults.*limit;
   return listener.*flag == defaults.*flag;
 }
 
 std::string ListenerKey::value_text(const ListenerConfig& listener) const {
   if (text != nullptr) return toml_string(listener.*text);
   if (integer != nullptr) return std::to_string(listener.*integer);
+  if (limit != nullptr) return listener.*limit ? std::to_string(*(listener.*limit)) : "unset";
   if (flag != nullptr) return !(listener.*flag) ? "unset" : *(listener.*flag) ? "true" : "false";
   std::vector<std::string> quoted;
   for (const std::string& value : listener.*texts) quoted.push_back(toml_string(value));
@@ -183,7 +213,7 @@ std::string ListenerKey::value_text(const ListenerConfig& listener) const {
 
 std::string ListenerKey::allowed_text() const {
   if (flag != nullptr) return "true or false";
-  if (integer != nullptr) return fmt::format("an integer from {} to {}", min, max);
+  if (integer != nullptr || limit != nullptr) return fmt::format("an integer from {} to {}", min, max);
   const std::string_view form = texts != nullptr ? "a string or an array of strings" : "a string";
   if (choices.empty()) return std::string(form);
   const std::string choice = fmt::format("\"{}\"", fmt::join(choices, "\" or \""));

@@ -55,7 +55,7 @@ void ShardThread::listen(int fd, Door& door) {
   std::function<void(int)> take = [this, &door](int accepted_fd) { accepted(accepted_fd, door); };
   if (door.proxies() != nullptr) {
     net::ProxyGate* const gate = &*gates_.emplace_back(std::make_unique<net::ProxyGate>(
-        loop_, *door.proxies(), shared_.settings.connect_timeout_ms,
+        loop_, *door.proxies(), door.policy().limits.connect_timeout_ms.value_or(shared_.settings.connect_timeout_ms),
         [this, &door](int passed_fd, const net::ProxyHeader& header, TimeMs since) {
           accepted(passed_fd, door, &header, now_ - since);
         },

@@ -209,6 +209,20 @@ TEST(Incoming, HoldsEveryPacketIdentifierThereIs) {
   EXPECT_FALSE(in.holds(8));
 }
 
+TEST(Incoming, WhatIsHeldFromBeforeDoesNotCount) {
+  Incoming in;
+  in.begin_connection(3);
+  for (wire::PacketId id = 1; id <= 3; ++id) EXPECT_EQ(in.take_qos2(id), Incoming::Taken::kNew);
+  in.begin_connection(1);
+  EXPECT_EQ(in.take_qos2(2), Incoming::Taken::kDuplicate);
+  EXPECT_EQ(in.take_qos1(), Incoming::Taken::kNew);
+  EXPECT_EQ(in.take_qos1(), Incoming::Taken::kTooMany);
+  in.acknowledged_qos1();
+  for (wire::PacketId id = 1; id <= 3; ++id) EXPECT_TRUE(in.release(id));
+  EXPECT_EQ(in.take_qos2(4), Incoming::Taken::kNew);
+  EXPECT_EQ(in.take_qos2(5), Incoming::Taken::kTooMany);
+}
+
 TEST(Incoming, EnforcesTheReceiveMaximum_MQTT_3_3_4_7) {
   Incoming in;
   in.begin_connection(2);

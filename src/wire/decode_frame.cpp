@@ -52,7 +52,7 @@ Result<FrameResult, Error> next_frame(ProtocolVersion version, BytesView input,
   }
   const std::size_t total = header + length;
   if (total > maximum_packet_size_bytes)
-    return Error{ReasonCode::kPacketTooLarge, "packet is larger than limits.max_packet_bytes"};
+    return Error{ReasonCode::kPacketTooLarge, "packet is larger than the Maximum Packet Size"};
   result.needed_bytes = total;
   if (input.size() < total) return result;
   result.complete = true;
