@@ -154,7 +154,7 @@ TEST(Config, SaysWhatAListenersKeyMayHold) {
       mistakes_of("[[listener]]\naddress = \"x\"\nversions = [\"4\"]\nmax_qos = 3\nclient_certificates = \"yes\"\n"
                   "key = 1\n"),
       ElementsAre(
-          "p.toml:3:12: \"listener.versions\" must be an array of \"3.1\" or \"3.1.1\" or \"5.0\", not an array",
+          "p.toml:3:12: \"listener.versions\" must be an array of \"3.1\" or \"3.1.1\" or \"5.0\", not \"4\"",
           "p.toml:4:11: \"listener.max_qos\" must be an integer from 0 to 2, not 3",
           "p.toml:5:23: \"listener.client_certificates\" must be \"none\" or \"optional\" or \"required\", not "
           "\"yes\"",
