@@ -1,6 +1,7 @@
 // What a shard takes back from the store when the broker starts: its own sessions, and (shard 0) the retained messages.
 #include <algorithm>
 
+#include "base/release_memory.h"
 #include "broker/shard.h"
 #include "wire/property.h"
 
@@ -40,7 +41,7 @@ Result<void, storage::StoreError> Shard::recover(storage::Store& store, TimeMs n
     // What is overdue happens in the first turn, when all shards know their sessions.
     if (const TimeMs due = session->absence->due(); due != kNever) wheel_.schedule(*session->absence, due);
   }
-  recovered_ = {};
+  release_memory(recovered_);
   return {};
 }
 

@@ -6,6 +6,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <csignal>
 #include <nlohmann/json.hpp>
 
 #include "load/run.h"
@@ -20,6 +21,21 @@ using load::Plan;
 constexpr int kMistake = 1, kBroken = 2, kTimeout = 3, kIncorrect = 4;
 constexpr std::uint64_t kMostId = 65'535;
 constexpr double kMicro = 1e-3;  // nanoseconds to microseconds
+constexpr int kSignalled = 128;  // and the signal's number, as the shell has it
+
+volatile std::sig_atomic_t signalled = 0;
+
+// The first signal ends the load, the next one the program.
+void heed_signals() {
+  struct sigaction action {};
+  action.sa_handler = [](int number) {
+    signalled = number;
+    std::signal(SIGINT, SIG_DFL);
+    std::signal(SIGTERM, SIG_DFL);
+  };
+  sigaction(SIGINT, &action, nullptr);
+  sigaction(SIGTERM, &action, nullptr);
+}
 
 struct BenchOptions {
   std::string pattern = "one-to-one";
@@ -121,7 +137,9 @@ void add_flags(CLI::App& app, BenchOptions& options) {
       "  petrel bench connect --subs 5000\n"
       "Without --rate latency is mostly queueing. With it a message counts from when it was due.\n"
       "Exit codes: 0 all came once and in order, 1 wrong flags, 2 the broker refused or closed, 3 nothing came for\n"
-      "--timeout seconds, 4 messages were lost, refused, came twice, out of order or damaged.");
+      "--timeout seconds, 4 messages were lost, refused, came twice, out of order or damaged; 130 (SIGINT) or 143\n"
+      "(SIGTERM) interrupted: what was measured so far is printed, and sessions are removed, unless there is a second\n"
+      "signal. Messages that were on their way then are not called lost.");
 }
 
 std::optional<double> cpu_us_per_message(const Outcome& outcome) {
@@ -149,7 +167,9 @@ nlohmann::ordered_json as_json(const BenchOptions& options, const Outcome& outco
                               {"out_of_order", outcome.out_of_order},
                               {"damaged", outcome.damaged},
                               {"timed_out", outcome.timed_out},
+                              {"interrupted", outcome.interrupted},
                               {"generator_cpu_s", outcome.own_cpu_s}};
+  if (outcome.interrupted) json["lost"] = nullptr;  // what is missing was on its way
   if (outcome.broker_cpu_s) json["broker_cpu_s"] = *outcome.broker_cpu_s;
   if (const auto cpu = cpu_us_per_message(outcome)) json["broker_cpu_us_per_message"] = *cpu;
   if (plan.offline) {
@@ -168,7 +188,8 @@ void print(const BenchOptions& options, const Outcome& outcome) {
   const bool connections = plan.pattern == Pattern::kConnect;
   if (plan.offline) {
     fmt::print("queued   {:.0f} messages/s, for clients that were away\n", outcome.queued_per_s);
-    fmt::print("drained  {:.0f} messages/s, in {:.2f} s\n", outcome.drained_per_s, outcome.drain_s);
+    if (outcome.drain_s > 0)
+      fmt::print("drained  {:.0f} messages/s, in {:.2f} s\n", outcome.drained_per_s, outcome.drain_s);
   } else {
     fmt::print("rate     {:.0f} {}/s, {} in {:.2f} s\n", outcome.per_second(), connections ? "connections" : "messages",
                outcome.measured_messages, outcome.measured_s);
@@ -179,11 +200,13 @@ void print(const BenchOptions& options, const Outcome& outcome) {
   if (const auto cpu = cpu_us_per_message(outcome))
     fmt::print("broker   {:.3f} us of processor time for each, {:.2f} cores\n", *cpu,
                *outcome.broker_cpu_s / outcome.measured_s);
-  fmt::print("bench    {:.2f} cores\n", outcome.own_cpu_s / outcome.measured_s);
+  if (outcome.measured_s > 0) fmt::print("bench    {:.2f} cores\n", outcome.own_cpu_s / outcome.measured_s);
   if (!connections)
-    fmt::print("counts   published {}, received {} of {}, refused {}, lost {}, twice {}, out of order {}, damaged {}\n",
-               outcome.published, outcome.received, outcome.expected, outcome.refused, outcome.lost, outcome.duplicate,
+    fmt::print("counts   published {}, received {} of {}, refused {}, {}, twice {}, out of order {}, damaged {}\n",
+               outcome.published, outcome.received, outcome.expected, outcome.refused,
+               outcome.interrupted ? "the rest on its way" : fmt::format("lost {}", outcome.lost), outcome.duplicate,
                outcome.out_of_order, outcome.damaged);
+  if (outcome.interrupted) fmt::print("ended    interrupted: this is what there was so far\n");
   if (outcome.timed_out) fmt::print("ended    nothing came for {} s\n", options.timeout_s);
 }
 
@@ -209,6 +232,8 @@ int bench(const std::vector<std::string>& given) {
     run.on_progress = [](const Outcome& outcome, double elapsed_s) {
       fmt::print(stderr, "\r{:.0f} s: {} published, {} received ", elapsed_s, outcome.published, outcome.received);
     };
+  run.interrupted = [] { return signalled != 0; };
+  heed_signals();
   const auto outcome = run.execute();
   if (live) fmt::print(stderr, "\n");
   if (!outcome.has_value()) {
@@ -220,6 +245,9 @@ int bench(const std::vector<std::string>& given) {
   } else {
     print(options, *outcome);
   }
+  std::fflush(stdout);
+  run.remove_sessions();
+  if (outcome->interrupted) return kSignalled + signalled;
   if (outcome->timed_out) return kTimeout;
   return outcome->correct() ? 0 : kIncorrect;
 }

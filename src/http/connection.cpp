@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <array>
 
+#include "base/release_memory.h"
+
 namespace petrel::http {
 
 using net::IoStatus;
@@ -65,7 +67,7 @@ Server::Connection::Progress Server::Connection::take_request() {
       server_.limited_.info(
           "HTTP request refused",
           {{"address", net::peer_name(fd())}, {"listener", server_.sites_[site].name}, {"reason", parsed.why}});
-      received_ = {};
+      release_memory(received_);
       answer(Response::of_text(parsed.refusal, parsed.why + "\n"), parsed.request, false);
       return Progress::kMore;
     case ParsedRequest::Status::kDone:
@@ -149,7 +151,7 @@ Server::Connection::Progress Server::Connection::write() {
   }
   if (!response_) return Progress::kMore;
   response_.reset();
-  output_ = {};
+  release_memory(output_);
   sent_ = 0;
   if (close_after_ && !ended_) {
     ended_ = true;

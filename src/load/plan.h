@@ -55,10 +55,13 @@ struct Outcome {
   std::optional<double> broker_cpu_s;
   double own_cpu_s = 0;
   bool timed_out = false;
+  bool interrupted = false;  // then nobody knows what would have come: nothing is called lost
 
   double per_second() const { return measured_s > 0 ? static_cast<double>(measured_messages) / measured_s : 0; }
   // A duplicate of QoS 1 is allowed, but without a lost connection nobody has reason to send one.
-  bool correct() const { return lost + duplicate + out_of_order + damaged + refused == 0 && !timed_out; }
+  bool correct() const {
+    return lost + duplicate + out_of_order + damaged + refused == 0 && !timed_out && !interrupted;
+  }
 };
 
 }  // namespace petrel::load

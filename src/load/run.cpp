@@ -62,12 +62,22 @@ Result<Outcome, RunError> Run::execute() {
     done = done && connect(publishers) && publish() && (!plan_.offline || fetch());
   }
   if (!error_.empty()) return RunError{error_};
+  settle(done);
+  return traffic_.outcome;
+}
+
+void Run::settle(bool done) {
   Outcome& outcome = traffic_.outcome;
-  outcome.timed_out = !done;
+  traffic_.publishing = false;
+  if (in_measurement_) measure(false);
+  outcome.interrupted = interrupted_;
+  outcome.timed_out = !done && !interrupted_;
   outcome.expected = (outcome.published - outcome.refused) * plan_.receivers();
-  outcome.lost = outcome.expected - std::min(outcome.expected, outcome.received);
-  if (done && plan_.persistent) clean_up();
-  return outcome;
+  if (!interrupted_) {
+    outcome.lost = outcome.expected - std::min(outcome.expected, outcome.received);
+    return;
+  }
+  for (const auto& link : publishers_) link->disconnect();
 }
 
 bool Run::fail(std::string what) {
@@ -157,6 +167,7 @@ bool Run::publish() {
   }
   if (timed) {
     publish_until(traffic_.start + as_time(plan_.warm_up));
+    if (!may_go_on()) return false;
     measure(true);
     publish_until(traffic_.start + as_time(plan_.warm_up + plan_.duration));
     measure(false);
@@ -166,21 +177,19 @@ bool Run::publish() {
              })) {
     return false;
   }
-  if (!error_.empty()) return false;
+  if (!may_go_on()) return false;
   if (!turn_until([this] { return traffic_.unacknowledged == 0; })) return false;
   if (plan_.offline) {
-    const double queued = static_cast<double>(traffic_.outcome.published * plan_.receivers());
-    traffic_.outcome.queued_per_s = queued / seconds(Clock::now() - traffic_.start);
     measure(false);
     return true;
   }
   drain();
   if (!timed) measure(false);
-  return error_.empty();
+  return may_go_on();
 }
 
 void Run::publish_until(Clock::time_point end) {
-  while (error_.empty() && Clock::now() < end) turn(end);
+  while (may_go_on() && Clock::now() < end) turn(std::min(end, Clock::now() + kStep));
 }
 
 // What does not come any more is lost: it is counted, and no error of the run.
@@ -194,18 +203,22 @@ bool Run::fetch() {
   std::vector<Link*> links;
   links.reserve(subscribers_.size());
   for (const auto& link : subscribers_) links.push_back(link.get());
-  if (!connect(links)) return false;
-  drain();
+  const bool connected = connect(links);
+  if (connected) drain();
   Outcome& outcome = traffic_.outcome;
   outcome.drain_s = seconds(Clock::now() - began);
   outcome.drained_per_s = static_cast<double>(outcome.received) / outcome.drain_s;
-  return error_.empty();
+  return connected && may_go_on();
 }
 
-// Sessions that the broker keeps are ended, so that nothing is left of the run.
-void Run::clean_up() {
+void Run::remove_sessions() {
+  if (!plan_.persistent || traffic_.outcome.timed_out) return;
+  interrupted_ = false;
+  interrupted = [] { return false; };
+  error_.clear();
   std::vector<Link*> links;
   for (const auto& link : subscribers_) {
+    if (link->connect_began() == Clock::time_point{}) continue;
     link->disconnect();
     link->settings().clean_start = true;
     link->settings().session_expiry_interval_s = 0;
@@ -218,6 +231,7 @@ void Run::clean_up() {
 void Run::measure(bool on) {
   Outcome& outcome = traffic_.outcome;
   traffic_.measuring = on && !plan_.offline;
+  in_measurement_ = on;
   const double cpu = plan_.broker_pid == 0 ? kUnknown : process_time_s(plan_.broker_pid).value_or(kUnknown);
   if (on) {
     measured_from_ = Clock::now();
@@ -228,7 +242,9 @@ void Run::measure(bool on) {
   outcome.measured_s = seconds(Clock::now() - measured_from_);
   outcome.own_cpu_s = own_time_s() - own_cpu_from_;
   if (cpu != kUnknown && cpu_from_ != kUnknown) outcome.broker_cpu_s = cpu - cpu_from_;
-  if (plan_.offline) outcome.measured_messages = outcome.published * plan_.receivers();
+  if (!plan_.offline) return;
+  outcome.measured_messages = (outcome.published - traffic_.unacknowledged) * plan_.receivers();
+  outcome.queued_per_s = outcome.per_second();
 }
 
 // --- turns
@@ -236,7 +252,7 @@ void Run::measure(bool on) {
 bool Run::turn_until(const Condition& condition) {
   std::uint64_t before = activity();
   auto quiet_since = Clock::now();
-  while (error_.empty() && !condition()) {
+  while (may_go_on() && !condition()) {
     turn(Clock::now() + kStep);
     if (activity() != before) {
       before = activity();
@@ -245,7 +261,7 @@ bool Run::turn_until(const Condition& condition) {
       return false;
     }
   }
-  return error_.empty();
+  return may_go_on();
 }
 
 std::uint64_t Run::activity() const {
@@ -255,6 +271,10 @@ std::uint64_t Run::activity() const {
 void Run::turn(Clock::time_point deadline) {
   std::array<epoll_event, kEvents> events{};
   const timespec wait = as_timespec(std::min(deadline, next_due()) - Clock::now());
+  if (interrupted()) {
+    interrupted_ = true;
+    return;
+  }
   const int count = epoll_pwait2(epoll_, events.data(), kEvents, &wait, nullptr);
   for (int i = 0; i < count && error_.empty(); ++i) {
     traffic_.now = Clock::now();

@@ -1,6 +1,6 @@
 // Does what a plan says: connects, subscribes, publishes, waits for what is on its way, counts.
 //
-// Threads: one, which is in execute() all the time.
+// Threads: one, which is in execute() or remove_sessions() all the time.
 #pragma once
 
 #include <sys/socket.h>
@@ -30,7 +30,13 @@ class Run final : public LinkHost {
   // Called about once a second with what there is so far.
   std::function<void(const Outcome&, double elapsed_s)> on_progress;
 
+  // Asked in every turn, at least ten times a second: whether to end early. What was found so far is the outcome.
+  std::function<bool()> interrupted = [] { return false; };
+
   [[nodiscard]] Result<Outcome, RunError> execute();
+  // Sessions that the broker keeps are ended, so that nothing is left of the run. After execute(), even when
+  // interrupted.
+  void remove_sessions();
 
  private:
   using Condition = std::function<bool()>;
@@ -50,8 +56,8 @@ class Run final : public LinkHost {
   void publish_until(Clock::time_point end);
   void drain();
   bool fetch();
-  void clean_up();
   void measure(bool on);
+  void settle(bool done);
 
   // Turns until the condition holds; false: an error, or nothing has happened for the plan's timeout.
   bool turn_until(const Condition& condition);
@@ -63,6 +69,7 @@ class Run final : public LinkHost {
   std::string filter_of(std::uint32_t subscriber) const;
   void report_progress();
   bool fail(std::string what);
+  bool may_go_on() const { return error_.empty() && !interrupted_; }
 
   const Plan plan_;
   Traffic traffic_;
@@ -76,6 +83,8 @@ class Run final : public LinkHost {
   std::uint64_t connected_ = 0, subscribed_ = 0;
   std::uint64_t due_ = 0;  // with a rate: the next message of all publishers that is due
   bool connections_measured_ = false;
+  bool in_measurement_ = false;
+  bool interrupted_ = false;
   std::string error_;
   Clock::time_point measured_from_, measured_to_, reported_;
   double cpu_from_ = 0, own_cpu_from_ = 0;

@@ -7,6 +7,8 @@
 #include <new>
 #include <utility>
 
+#include "base/release_memory.h"
+
 namespace petrel::net {
 
 namespace {
@@ -90,7 +92,7 @@ bool Deflater::compress(std::span<const iovec> pieces, std::size_t bytes, bool k
   smaller_ = output_.size() < input_.size();
   // What the peer has not seen may not be referred to.
   if (!keep || !smaller_) deflateReset(stream_.get());
-  if (keep) input_ = {};
+  if (keep) release_memory(input_);
   return smaller_;
 }
 

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "base/bytes.h"
+#include "base/release_memory.h"
 #include "net/gathering.h"
 
 struct z_stream_s;
@@ -40,7 +41,7 @@ class Deflater {
   // comparison only, for what goes to many goes to them one after the other.
   bool compress(std::span<const iovec> pieces, std::size_t bytes, bool keep);
   BytesView output() const { return output_; }
-  void drop_output() { output_ = {}; }
+  void drop_output() { release_memory(output_); }
   int window_bits() const { return window_bits_; }
 
  private:

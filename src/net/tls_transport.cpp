@@ -11,8 +11,10 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <numeric>
 
 #include "base/bytes.h"
+#include "base/release_memory.h"
 #include "net/tls_identity.h"
 
 namespace petrel::net {
@@ -22,11 +24,17 @@ namespace {
 constexpr std::size_t kRecordBytes = 16'384;
 // What one system call takes at most: further records are sealed when these are sent.
 constexpr std::size_t kBatchBytes = 4 * kRecordBytes;
+// What its records' headers and tags take, or more.
+constexpr std::size_t kBatchSealBytes = 512;
 
 // Small pieces are gathered into one record; long ones are sealed from where they lie.
 class Records {
  public:
   explicit Records(std::span<const iovec> pieces) : pieces_(pieces) {}
+  std::size_t bytes() const {
+    return std::accumulate(pieces_.begin(), pieces_.end(), std::size_t{0},
+                           [](std::size_t sum, const iovec& piece) { return sum + piece.iov_len; });
+  }
   // The next record's plaintext; empty at the end. Stays until consume().
   BytesView next() {
     skip_empty();
@@ -219,6 +227,7 @@ IoResult TlsTransport::write_some(std::span<const iovec> from) {
   if (!outgoing_.empty())
     if (const IoResult sent = send_outgoing(); sent.status != IoStatus::kOk) return sent;
   Records records(from);
+  outgoing_.reserve(std::min(records.bytes(), kBatchBytes) + kBatchSealBytes);
   std::size_t total = 0;
   ERR_clear_error();
   for (BytesView record = records.next(); !record.empty(); record = records.next()) {
@@ -253,7 +262,7 @@ IoResult TlsTransport::send_outgoing() {
     outgoing_.erase(0, static_cast<std::size_t>(n));
     return {0, IoStatus::kWouldBlock, 0};
   }
-  outgoing_ = {};
+  release_memory(outgoing_);
   if (end_after_) shutdown(fd_, SHUT_WR);
   return {};
 }

@@ -3,6 +3,7 @@
 #include <array>
 #include <utility>
 
+#include "base/release_memory.h"
 #include "net/websocket_frames.h"
 
 namespace petrel::net {
@@ -43,7 +44,7 @@ bool WebSocketDeflate::drain(Gathering& out) {
 }
 
 void WebSocketDeflate::forget() {
-  pending_ = {};
+  release_memory(pending_);
   busy_ = false;
 }
 

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <utility>
 
+#include "base/release_memory.h"
 #include "net/gathering.h"
 
 namespace petrel::net {
@@ -120,7 +121,7 @@ IoResult WebSocketTransport::take_opening() {
         forwarded_client(below_->peer_address(), settings_.forwarded_header, outcome.forwarded, settings_.trusted));
   opening.next = outcome.answer;
   if (outcome.kind == Kind::kRefused) {
-    opening.received = {};
+    release_memory(opening.received);
     why_ = outcome.why;
     end_ = End::kFailed;
     end_below_ = true;
@@ -204,7 +205,7 @@ std::size_t WebSocketTransport::take_unread(std::span<const iovec> into) {
     taken += held_->received.copy(static_cast<char*>(piece.iov_base), piece.iov_len, taken);
   }
   held_->received.erase(0, taken);
-  if (held_->received.empty()) held_->received = {};
+  if (held_->received.empty()) release_memory(held_->received);
   release_held();
   return taken;
 }
@@ -299,7 +300,7 @@ IoResult WebSocketTransport::write_some(std::span<const iovec> from) {
   if (left != 0) {
     // From its first byte on, the frame is promised.
     const std::size_t sent = std::min(left, between_bytes);
-    if (has_control()) held_->control = {};
+    if (has_control()) release_memory(held_->control);
     if (sent != between_bytes) held().next.assign(between.data() + sent, between_bytes - sent);
     frame_left_ = next_frame - (left - sent);
     taken += left - sent;
@@ -350,7 +351,7 @@ IoResult WebSocketTransport::write_pending() {
   }
   if (frame_left_ == 0 && has_control()) {
     held_->next += held_->control;
-    held_->control = {};
+    release_memory(held_->control);
   }
   while (has_next()) {
     const iovec piece{held_->next.data(), held_->next.size()};

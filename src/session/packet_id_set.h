@@ -10,6 +10,7 @@
 #include <memory>
 #include <vector>
 
+#include "base/release_memory.h"
 #include "wire/packet.h"
 
 namespace petrel::session {
@@ -30,7 +31,7 @@ class PacketIdSet {
       bits_ = std::make_unique<Bits>();
       for (const wire::PacketId known : few_) bits_->set(known);
       in_bits_ = few_.size();
-      few_ = {};
+      release_memory(few_);
     }
     bits_->set(id);
     ++in_bits_;
@@ -52,7 +53,7 @@ class PacketIdSet {
   }
 
   void clear() {
-    few_ = {};
+    release_memory(few_);
     bits_.reset();
   }
 

@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/release_memory.h"
 #include "topics/level_hash.h"
 
 namespace petrel::topics {
@@ -140,8 +141,8 @@ void MatchCache::Impl::age(std::size_t parts) {
     if (entry.in_use && !std::exchange(entry.recently_used, false)) evict(static_cast<std::uint32_t>(age_hand));
   }
   if (count != 0) return;
-  entries = {};
-  free_entries = {};
+  release_memory(entries);
+  release_memory(free_entries);
   table = std::vector<Slot>(16);
 }
 
