@@ -135,6 +135,14 @@ void match_under_churn(benchmark::State& state) {
   state.counters["hit_rate"] = static_cast<double>(cache.hits()) / static_cast<double>(cache.hits() + cache.misses());
 }
 
+// A message of a shared subscription is handed on to another of so many members.
+void shared_hand_on(benchmark::State& state) {
+  SubscriptionIndex index;
+  const std::string name = "$share/workers/jobs/#";
+  for (std::int64_t n = 1; n <= state.range(0); ++n) index.subscribe(name, static_cast<SubscriberId>(n), {.qos = 1});
+  for (auto _ : state) benchmark::DoNotOptimize(index.take_turn(name, 1).member.get());
+}
+
 class Note final : public RefCounted<Note> {
  public:
   explicit Note(std::string topic) : topic_(std::move(topic)) {}
@@ -216,6 +224,7 @@ BENCHMARK(unsubscribe)->ArgsProduct({{10'000, kMillion}, {kSensors, kUsers}})->U
 BENCHMARK(match_uncached)->ArgsProduct({{10'000, kMillion}, {kSensors}});
 BENCHMARK(match_cached)->Arg(1)->Arg(100)->Arg(10'000)->Arg(60'000);
 BENCHMARK(match_under_churn);
+BENCHMARK(shared_hand_on)->Arg(10)->Arg(10'000);
 BENCHMARK(retain)->ArgsProduct({{10'000, kMillion}, {kSensors, kUsers}})->Unit(benchmark::kMillisecond);
 BENCHMARK(retained_replace)->ArgsProduct({{10'000, kMillion}, {kSensors}});
 BENCHMARK(retained_read_all)->ArgsProduct({{10'000, kMillion}, {kSensors}})->Unit(benchmark::kMillisecond);

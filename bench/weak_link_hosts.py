@@ -5,24 +5,19 @@ import heapq
 import pathlib
 import random
 import selectors
-import signal
 import socket
 import ssl
 import struct
-import subprocess
 import threading
 import time
 
-from broker_process import listener_table, wait_until
+from broker import Broker
+from broker_process import listener_table
+from layers import frame, upgrade_request
 from packet_socket import PUBLISH, packet, string
-from weak_link import NEAR, die_with_parent
+from weak_link import NEAR
 
 PORTS = {"tcp": 1883, "tls": 8883, "ws": 8083, "wss": 8084}
-UPGRADE = (
-    b"GET /mqtt HTTP/1.1\r\nHost: broker\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: "
-    b"dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: mqtt\r\n\r\n"
-)
-
 
 @dataclasses.dataclass
 class Peer:
@@ -36,8 +31,10 @@ class Peer:
     kind: str = "petrel"
 
 
-class Running:
+class Running(Broker):
     """A peer with a listener for each door on the near host."""
+
+    host = NEAR
 
     def __init__(self, peer, link, folder, files):
         certificate, key = files
@@ -61,30 +58,13 @@ class Running:
             text = ""
             command = [peer.program, str(PORTS["tcp"])]
         config.write_text(text)
-        with link.near:
-            self.process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, preexec_fn=die_with_parent
-            )
-            wait_until(self._listens, f"{peer.name} listens")
-
-    def _listens(self):
-        assert self.process.poll() is None, f"a broker ended with {self.process.returncode}"
-        try:
-            socket.create_connection((NEAR, PORTS["tcp"]), timeout=1).close()
-            return True
-        except OSError:
-            return False
+        self._near = link.near
+        with self._near:
+            super().__init__(command, PORTS["tcp"])
 
     def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.process.send_signal(signal.SIGTERM)
-        try:
-            self.process.wait(10)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+        with self._near:
+            return super().__enter__()
 
 
 # --- a connection through any door, one step after the other
@@ -107,13 +87,13 @@ class Opening:
         if context:
             self._handshake(context, session)
         if door in ("ws", "wss"):
-            self._send(UPGRADE)
+            self._send(upgrade_request())
             head = b""
             while b"\r\n\r\n" not in head:
                 head += self._receive()
             assert head.startswith(b"HTTP/1.1 101"), head
         connect = packet(1, 0, string("MQTT") + b"\4\2\0\0" + string("opening"))
-        self._send(connect if door in ("tcp", "tls") else b"\x82" + bytes([0x80 | len(connect)]) + bytes(4) + connect)
+        self._send(connect if door in ("tcp", "tls") else frame(connect))
         answer = b""
         while b"\x20\x02\x00\x00" not in answer:
             answer += self._receive()

@@ -9,12 +9,14 @@ import json
 import pathlib
 import random
 import socket
-import subprocess
 import sys
 import tempfile
-import time
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+from broker import ROOT, Broker, free_port
+from layers import frame, upgrade
+from packet_socket import CONNACK, CONNECT, PINGREQ, PINGRESP, PUBLISH, SUBSCRIBE, PacketSocket, packet, string
+
+HOST = "127.0.0.1"
 WORDS = ("yes no maybe when where the a of to and see you tomorrow train late again bring picture of our new house coffee at nine "
          "please thanks funny not sure call me back weather cold beautiful message again tonight").split()
 
@@ -27,61 +29,31 @@ def chat(number, words):
     }).encode()
 
 
-def length(size):
-    out = b""
-    while True:
-        size, low = divmod(size, 128)
-        out += bytes([low | (0x80 if size else 0)])
-        if not size:
-            return out
-
-
-def packet(first, body):
-    return bytes([first]) + length(len(body)) + body
-
-
-def text(value):
-    return len(value).to_bytes(2, "big") + value
-
+def connect(name):
+    return packet(CONNECT, 0, string("MQTT") + b"\x04\x02\x00\x3c" + string(name))
 
 
 def publish(topic, payload, retain=False):
-    return packet(0x31 if retain else 0x30, text(topic) + payload)
+    return packet(PUBLISH, int(retain), string(topic) + payload)
 
 
-class Publisher:
-    def __init__(self, port):
-        self.link = socket.create_connection(("127.0.0.1", port))
-        self.send(packet(0x10, text(b"MQTT") + b"\x04\x02\x00\x3c" + text(b"publisher")))
-        assert self.link.recv(4) == b"\x20\x02\x00\x00"
-
-    def send(self, data):
-        self.link.sendall(data)
-
-    def settle(self):
-        self.send(b"\xc0\x00")
-        assert self.link.recv(2) == b"\xd0\x00"
+def subscribe(packet_id, topic):
+    return packet(SUBSCRIBE, 2, packet_id.to_bytes(2, "big") + string(topic) + b"\x00")
 
 
 class Reader:
     """Counts what comes; a message has come when its frame is whole."""
 
     def __init__(self, port, offer, name):
-        self.link = socket.create_connection(("127.0.0.1", port))
-        extension = f"Sec-WebSocket-Extensions: {offer}\r\n" if offer else ""
-        self.link.sendall(f"GET /mqtt HTTP/1.1\r\nHost: b\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
-                          f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: mqtt\r\n{extension}\r\n".encode())
-        head = b""
-        while not head.endswith(b"\r\n\r\n"):
-            head += self.link.recv(1)
-        assert (b"permessage-deflate" in head) == bool(offer), head
-        self.send(packet(0x10, text(b"MQTT") + b"\x04\x02\x00\x3c" + text(name)))
-        assert self.frame() == 4
+        self.link = socket.create_connection((HOST, port))
+        head = upgrade(self.link, *([f"Sec-WebSocket-Extensions: {offer}"] if offer else []))
+        assert ("permessage-deflate" in head) == bool(offer), head
         self.bytes = 0
+        self.send(connect(name))
+        assert self.frame() == 4
 
     def send(self, data):
-        assert len(data) < 126
-        self.link.sendall(bytes([0x82, 0x80 | len(data)]) + bytes(4) + data)
+        self.link.sendall(frame(data))
 
     def exactly(self, size):
         data = b""
@@ -94,7 +66,7 @@ class Reader:
         if size == 126:
             size, header = int.from_bytes(self.exactly(2), "big"), 4
         self.exactly(size)
-        self.bytes = getattr(self, "bytes", 0) + header + size
+        self.bytes += header + size
         return size
 
     def quiet(self):
@@ -109,41 +81,30 @@ class Reader:
 
 
 def measure(binary, words, offer, context):
-    with tempfile.TemporaryDirectory() as folder, socket.socket() as one, socket.socket() as two:
-        for probe in (one, two):
-            probe.bind(("127.0.0.1", 0))
-        tcp, ws = one.getsockname()[1], two.getsockname()[1]
-        one.close()
-        two.close()
+    tcp, ws = free_port(), free_port()
+    with tempfile.TemporaryDirectory() as folder:
         config = pathlib.Path(folder) / "petrel.toml"
-        config.write_text(f'[[listener]]\naddress = "ws://127.0.0.1:{ws}"\ncompression_context = {"true" if context else "false"}\n'
-                          f'[[listener]]\naddress = "tcp://127.0.0.1:{tcp}"\n')
-        broker = subprocess.Popen([binary, "serve", "-c", config, "--store", "memory", "--log-level", "error"])
-        try:
-            for _ in range(200):
-                try:
-                    publisher = Publisher(tcp)
-                    break
-                except OSError:
-                    time.sleep(0.02)
-            reader = Reader(ws, offer, b"reader")
-            reader.send(packet(0x82, b"\x00\x01" + text(b"room/one") + b"\x00"))
+        config.write_text(f'[[listener]]\naddress = "ws://{HOST}:{ws}"\ncompression_context = {"true" if context else "false"}\n'
+                          f'[[listener]]\naddress = "tcp://{HOST}:{tcp}"\n')
+        with Broker([binary, "serve", "-c", config, "--store", "memory", "--log-level", "error"], tcp, ws), PacketSocket(HOST, tcp) as publisher:
+            publisher.send(connect("publisher"))
+            publisher.expect(CONNACK)
+            reader = Reader(ws, offer, "reader")
+            reader.send(subscribe(1, "room/one"))
             reader.frame()
             reader.bytes = 0
             for number in range(100):
-                publisher.send(publish(b"room/one", chat(number, words)))
+                publisher.send(publish("room/one", chat(number, words)))
                 reader.frame()
             single = reader.bytes / 100
             for number in range(50):
-                publisher.send(publish(b"history/%d" % number, chat(number, words), retain=True))
-            publisher.settle()
+                publisher.send(publish(f"history/{number}", chat(number, words), retain=True))
+            publisher.send(packet(PINGREQ, 0))
+            publisher.expect(PINGRESP)
             reader.bytes = 0
-            reader.send(packet(0x82, b"\x00\x02" + text(b"history/#") + b"\x00"))
+            reader.send(subscribe(2, "history/#"))
             reader.quiet()
             return single, reader.bytes
-        finally:
-            broker.terminate()
-            broker.wait()
 
 
 def main():

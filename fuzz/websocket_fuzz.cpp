@@ -60,17 +60,6 @@ Decoded decode(std::string_view bytes, std::size_t most) {
   return decoded;
 }
 
-// As a client frames it, with a mask that shows mistakes.
-std::string client_frame(std::string_view payload) {
-  char header[kMaxFrameHeaderBytes];
-  const char* const end = put_frame_header(header, Opcode::kBinary, payload.size());
-  std::string frame(header, static_cast<std::size_t>(end - header));
-  frame[1] = static_cast<char>(frame[1] | 0x80);
-  frame += "\x11\x22\x44\x88";
-  for (std::size_t i = 0; i < payload.size(); ++i) frame += static_cast<char>(payload[i] ^ "\x11\x22\x44\x88"[i % 4]);
-  return frame;
-}
-
 void frames(std::string_view bytes, std::size_t most) {
   const Decoded whole = decode(bytes, bytes.size() + 1);
   PETREL_REQUIRE(decode(bytes, most) == whole);

@@ -28,7 +28,7 @@ bool Shard::route(OutgoingPublish& publish) {
   const storage::MessageId id = stores ? store_for_receivers(publish, matches, queued_qos0) : 0;
   if (shared_.shard_count > 1) mail_to_others(publish, found, id, queued_qos0);
   deliver_matches(publish, matches, id, queued_qos0.get());
-  for (const topics::SharedMatch& match : matches.shared) deliver_shared(publish, match, 0);
+  for (const topics::SharedMatch& match : matches.shared) deliver_shared(publish, match);
   return true;
 }
 
@@ -100,19 +100,32 @@ void Shard::deliver_matches(OutgoingPublish& publish, const topics::MatchList& m
   }
 }
 
-void Shard::deliver_shared(OutgoingPublish& publish, const topics::SharedMatch& match, topics::SubscriberId except) {
-  const topics::SharedMember* member = topics::pick(match, except);
-  if (member == nullptr) return;
+void Shard::deliver_shared(OutgoingPublish& publish, const topics::SharedMatch& match) {
+  const topics::SharedMember* member = topics::pick(match);
   if (settings_.queue_policy == QueuePolicy::kReject)
     for (std::size_t others = match.members.size() - 1; others > 0 && is_full(member->subscriber); --others)
-      member = topics::pick(match, except);
+      member = topics::pick(match);
+  deliver_to_member(publish, *match.group, *member);
+}
+
+// A member leaves, or has left while the message was on its way: another's turn.
+void Shard::deliver_to_another(OutgoingPublish& publish, std::string_view group, topics::SubscriberId leaving) {
+  topics::SharedTurn turn = shared_.index.take_turn(group, leaving);
+  if (settings_.queue_policy == QueuePolicy::kReject)
+    for (std::size_t others = turn.members; others > 1 && turn.member && is_full(turn.member->subscriber); --others)
+      turn = shared_.index.take_turn(group, leaving);
+  if (turn.member) deliver_to_member(publish, *turn.group, *turn.member);
+}
+
+void Shard::deliver_to_member(OutgoingPublish& publish, const topics::SharedGroup& group,
+                              const topics::SharedMember& member) {
   session::Delivery delivery;
-  delivery.qos = lower(publish.parts().qos, member->request.qos);
-  delivery.retain = publish.parts().retain && member->request.retain_as_published;
-  delivery.identifiers = member->request.identifiers;
-  delivery.group = match.group;
+  delivery.qos = lower(publish.parts().qos, member.request.qos);
+  delivery.retain = publish.parts().retain && member.request.retain_as_published;
+  delivery.identifiers = member.request.identifiers;
+  delivery.group = Ref(&group);
   if (delivery.qos != Qos::k0) {
-    if (const storage::SessionId stored = shared_.directory.find(member->subscriber); stored != 0) {
+    if (const storage::SessionId stored = shared_.directory.find(member.subscriber); stored != 0) {
       delivery.id = next_message_id();
       storage::QueueEntry queued;
       queued.id = delivery.id;
@@ -120,16 +133,16 @@ void Shard::deliver_shared(OutgoingPublish& publish, const topics::SharedMatch& 
       if (delivery.identifiers) queued.identifiers = delivery.identifiers->bytes();
       queued.qos = delivery.qos;
       queued.retain = delivery.retain;
-      queued.shared_group = match.group->name();
+      queued.shared_group = group.name();
       change(storage::Enqueue{stored, std::move(queued)});
     }
   }
-  if (topics::shard_of(member->subscriber) != index_) {
+  if (topics::shard_of(member.subscriber) != index_) {
     delivery.message = publish.message();
-    return mail_shared(topics::shard_of(member->subscriber),
-                       {SharedDelivery::Kind::kMessage, member->subscriber, std::move(delivery)});
+    return mail_shared(topics::shard_of(member.subscriber),
+                       {SharedDelivery::Kind::kMessage, member.subscriber, std::move(delivery)});
   }
-  if (Session* session = find(member->subscriber); session != nullptr) deliver(*session, publish, std::move(delivery));
+  if (Session* session = find(member.subscriber); session != nullptr) deliver(*session, publish, std::move(delivery));
 }
 
 void Shard::on_mail(Mail mail) {
@@ -160,8 +173,7 @@ void Shard::on_shared_delivery(SharedDelivery shared) {
   if (session != nullptr) {
     deliver(*session, publish, std::move(shared.delivery));
   } else if (shared.delivery.group) {
-    // The member left while the message was on its way: another's turn.
-    deliver_shared(publish, shared_.index.shared(shared.delivery.group->name()), shared.receiver);
+    deliver_to_another(publish, shared.delivery.group->name(), shared.receiver);
   }
 }
 
@@ -313,7 +325,7 @@ session::Delivery Shard::to_delivery(storage::QueueEntry entry) {
   delivery.retain = entry.retain;
   if (!entry.identifiers.empty())
     delivery.identifiers = make_ref<topics::EncodedIdentifiers>(std::move(entry.identifiers));
-  if (!entry.shared_group.empty()) delivery.group = shared_.index.shared(entry.shared_group).group;
+  if (!entry.shared_group.empty()) delivery.group = shared_.index.shared_group(entry.shared_group);
   return delivery;
 }
 
@@ -322,7 +334,7 @@ void Shard::hand_on(const Session& leaving, const session::Delivery& delivery) {
   // In one batch with the receiver's entry: the message is in exactly one queue.
   if (delivery.id != 0) change(storage::Acknowledge{leaving.stored, delivery.id});
   OutgoingPublish publish(delivery.message, now_, scratch_);
-  deliver_shared(publish, shared_.index.shared(delivery.group->name()), leaving.id);
+  deliver_to_another(publish, delivery.group->name(), leaving.id);
 }
 
 // A session has ended whose stored queue may hold messages of shared subscriptions: they are read and handed on before
@@ -359,7 +371,7 @@ void Shard::on_departing_page(storage::QueuePage page) {
     leaving.position.advance(entry.id);
     if (entry.shared_group.empty() || entry.message->expired(now_)) continue;
     OutgoingPublish publish(std::move(entry.message), now_, scratch_);
-    deliver_shared(publish, shared_.index.shared(entry.shared_group), leaving.id);
+    deliver_to_another(publish, entry.shared_group, leaving.id);
     // In one batch with the receiver's entry: the message is in exactly one queue.
     change(storage::Acknowledge{leaving.stored, entry.id});
   }

@@ -237,7 +237,10 @@ class Shard final : private storage::LaneEvents, private storage::Recovery {
                                          QueuedQos0& queued_qos0);
   void deliver_matches(OutgoingPublish& publish, const topics::MatchList& matches, storage::MessageId id,
                        const std::vector<topics::SubscriberId>* queued_qos0);
-  void deliver_shared(OutgoingPublish& publish, const topics::SharedMatch& match, topics::SubscriberId except);
+  void deliver_shared(OutgoingPublish& publish, const topics::SharedMatch& match);
+  void deliver_to_another(OutgoingPublish& publish, std::string_view group, topics::SubscriberId leaving);
+  void deliver_to_member(OutgoingPublish& publish, const topics::SharedGroup& group,
+                         const topics::SharedMember& member);
   void on_shared_delivery(SharedDelivery shared);
   void deliver(Session& session, OutgoingPublish& publish, session::Delivery delivery);
   void send(Session& session, OutgoingPublish& publish, session::Delivery delivery);

@@ -116,7 +116,7 @@ void add_client_options(CLI::App& command, ClientOptions& options) {
   command.add_option("--will-payload", options.will_payload, "Payload of the will");
   command.add_option("--will-qos", options.will_qos, "QoS of the will")->check(CLI::Range(0, 2));
   command.add_flag("--will-retain", options.will_retain, "Retain the will");
-  command.add_flag("-d,--debug", options.debug, "Tell on standard error what happens");
+  command.add_flag("-d,--debug", options.debug, "Print the packets that are sent and received");
   command.add_flag("--quiet", options.quiet, "Print no errors");
   command.add_flag("--nodelay", options.nodelay, "Accepted for mosquitto's sake: petrel never delays");
 }

@@ -17,6 +17,7 @@ struct PropertyOption {
 };
 
 struct ClientOptions {
+  std::string command;  // "petrel pub"
   std::string host = "localhost";
   std::uint16_t port = 1883;
   std::string url, id, id_prefix, user, version = "mqttv311";

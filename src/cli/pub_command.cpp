@@ -12,9 +12,8 @@
 #include <iostream>
 #include <iterator>
 
-#include "cli/client_options.h"
+#include "cli/client_command.h"
 #include "cli/pub_sub.h"
-#include "client/client.h"
 #include "topics/topic.h"
 
 namespace petrel::cli {
@@ -31,11 +30,6 @@ struct PubOptions : ClientOptions {
   int repeat = 1;
   double repeat_delay_s = 0;
 };
-
-int fail(const ClientOptions& options, int code, std::string_view what) {
-  if (!options.quiet) fmt::print(stderr, "petrel pub: {}\n", what);
-  return code;
-}
 
 std::string read_all(std::istream& in) { return {std::istreambuf_iterator<char>(in), {}}; }
 
@@ -63,7 +57,6 @@ Result<void, client::ClientError> send(client::Client& client, const PubOptions&
   publish.properties = properties.message;
   publish.topic_alias = properties.topic_alias;
   client.publish(publish);
-  if (options.debug) fmt::print(stderr, "PUBLISH {} ({} bytes, QoS {})\n", publish.topic, payload.size(), options.qos);
   return client.step(0);
 }
 
@@ -152,13 +145,7 @@ int pub(const std::vector<std::string>& given) {
       "Example: petrel pub -t home/lamp -m on -q 1\n"
       "Exit codes: 0 published (and acknowledged for QoS 1 and 2), 1 wrong flags, 2 no connection or refused, 3 "
       "connection lost.");
-  std::vector<std::string> arguments = take_properties(given, options.properties);
-  std::reverse(arguments.begin(), arguments.end());
-  try {
-    app.parse(arguments);
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? kOk : kUsage;
-  }
+  if (const auto code = parse(app, given, options)) return *code;
   if (const auto mistake = check(options)) return fail(options, kUsage, *mistake);
   const std::optional<std::string> payload = read_payload(options);
   if (!payload) return fail(options, kUsage, fmt::format("cannot read {}", options.file));
@@ -166,6 +153,7 @@ int pub(const std::vector<std::string>& given) {
   ConnectPacket connect;
   make_connect(options, connect);
   client::Client client;
+  show_packets(options, client);
   wire::ReasonCode refused = wire::ReasonCode::kSuccess;
   client.on_published = [&](wire::ReasonCode reason) {
     if (wire::is_error(reason)) refused = reason;

@@ -7,10 +7,9 @@
 #include <csignal>
 #include <cstdio>
 
-#include "cli/client_options.h"
+#include "cli/client_command.h"
 #include "cli/message_format.h"
 #include "cli/pub_sub.h"
-#include "client/client.h"
 #include "topics/topic.h"
 
 namespace petrel::cli {
@@ -27,11 +26,6 @@ struct SubOptions : ClientOptions {
   int wait_s = 0;
   bool verbose = false, no_newline = false, no_retained = false, retained_only = false, exit_after_subscribing = false;
 };
-
-int fail(const ClientOptions& options, int code, std::string_view what) {
-  if (!options.quiet) fmt::print(stderr, "petrel sub: {}\n", what);
-  return code;
-}
 
 std::optional<std::string> check(SubOptions& options) {
   if (auto mistake = complete(options)) return mistake;
@@ -96,7 +90,7 @@ int run(client::Client& client, const SubOptions& options, const wire::Connect& 
     ++answered;
     if (!wire::is_error(reason)) return;
     ++refused;
-    if (!options.quiet) fmt::print(stderr, "petrel sub: subscription refused: {}\n", wire::name(reason));
+    fail(options, kRefused, fmt::format("subscription refused: {}", wire::name(reason)));
   };
   // Messages of an earlier session may come right behind CONNACK: the callbacks are in place.
   const bool hurried = options.wait_s > 0 && options.wait_s < kTimeoutMs / 1000;
@@ -164,13 +158,7 @@ int sub(const std::vector<std::string>& given) {
       "Example: petrel sub -t 'home/#' -v -q 1\n"
       "Exit codes: 0 ended as asked, 1 wrong flags, 2 no connection or refused, 3 connection lost, 27 time is up "
       "(-W).");
-  std::vector<std::string> arguments = take_properties(given, options.properties);
-  std::reverse(arguments.begin(), arguments.end());
-  try {
-    app.parse(arguments);
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? kOk : kUsage;
-  }
+  if (const auto code = parse(app, given, options)) return *code;
   if (const auto mistake = check(options)) return fail(options, kUsage, *mistake);
 
   struct sigaction action {};
@@ -180,6 +168,7 @@ int sub(const std::vector<std::string>& given) {
   ConnectPacket connect;
   make_connect(options, connect);
   client::Client client;
+  show_packets(options, client);
   return run(client, options, connect.connect);
 }
 

@@ -15,6 +15,7 @@
 #include <cstring>
 #include <memory>
 
+#include "client/packet_text.h"
 #include "wire/encode.h"
 
 namespace petrel::client {
@@ -78,7 +79,13 @@ ClientError Client::lost(std::string what, ReasonCode reason) {
 }
 
 template <class Packet>
+void Client::tell_received(const Packet& packet) const {
+  if (on_packet) on_packet("received " + describe(packet));
+}
+
+template <class Packet>
 void Client::write(const Packet& packet) {
+  if (on_packet) on_packet("sending " + describe(packet));
   const std::size_t at = output_.size();
   output_.resize(at + wire::encoded_size(version_, packet));
   wire::encode(version_, packet, output_.data() + at);
@@ -177,6 +184,7 @@ TimeMs Client::keep_alive_due() const {
 
 void Client::keep_alive() {
   if (pinged_at_ != 0 || monotonic_ms() < keep_alive_due()) return;
+  if (on_packet) on_packet("sending PINGREQ");
   output_ += wire::kPingreq;
   last_sent_ = pinged_at_ = monotonic_ms();
 }
@@ -230,6 +238,7 @@ Result<void, ClientError> Client::dispatch(const wire::Frame& frame) {
     case PacketType::kConnack: {
       const auto connack = wire::decode_connack(version_, frame.body);
       if (!connack.has_value()) return lost(std::string(connack.error().what), connack.error().reason);
+      tell_received(*connack);
       connack_ = *connack;
       // Views into the input do not outlive this call.
       connack_.assigned_client_identifier.reset();
@@ -254,15 +263,18 @@ Result<void, ClientError> Client::dispatch(const wire::Frame& frame) {
       wire::Suback suback;
       if (const auto ok = wire::decode_suback(version_, frame.type, frame.body, suback); !ok.has_value())
         return lost(std::string(ok.error().what), ok.error().reason);
+      tell_received(suback);
       std::erase(control_, suback.packet_id);
       if (on_subscribed)
         for (const ReasonCode reason : suback.reasons) on_subscribed(reason);
       return {};
     }
     case PacketType::kPingresp:
+      if (on_packet) on_packet("received PINGRESP");
       return {};
     case PacketType::kDisconnect: {
       const auto disconnect = wire::decode_disconnect(version_, wire::Sender::kServer, frame.body);
+      if (disconnect.has_value()) tell_received(*disconnect);
       const ReasonCode reason = disconnect.has_value() ? disconnect->reason : ReasonCode::kUnspecifiedError;
       return lost(fmt::format("disconnected by the server: {}", wire::name(reason)), reason);
     }
@@ -283,6 +295,7 @@ Result<void, ClientError> Client::on_publish(const wire::Frame& frame) {
       known = publish.topic;
     }
   }
+  tell_received(publish);
   wire::Ack ack;
   ack.packet_id = publish.packet_id;
   if (publish.qos == Qos::k2) {
@@ -300,6 +313,7 @@ Result<void, ClientError> Client::on_publish(const wire::Frame& frame) {
 Result<void, ClientError> Client::on_ack(const wire::Frame& frame) {
   const auto ack = wire::decode_ack(version_, frame.type, frame.body);
   if (!ack.has_value()) return lost(std::string(ack.error().what), ack.error().reason);
+  tell_received(*ack);
   wire::Ack answer;
   answer.packet_id = ack->packet_id;
   const auto published = [&](ReasonCode reason) {

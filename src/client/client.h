@@ -45,6 +45,9 @@ class Client {
   // Called when a QoS 1 or 2 publication is done, with the receiver's reason.
   std::function<void(wire::ReasonCode)> on_published;
 
+  // Told of each packet that is queued or has been read: "sending PUBLISH (...)", "received PUBACK (...)".
+  std::function<void(std::string_view)> on_packet;
+
   // Queues the packet; step() sends it. QoS 1 and 2 wait for the window: may_publish() says whether it is open.
   bool may_publish() { return outgoing_.can_send() && output_.size() - sent_bytes_ < kOutputMark; }
   void publish(const wire::Publish& publish);
@@ -67,6 +70,8 @@ class Client {
 
   template <class Packet>
   void write(const Packet& packet);
+  template <class Packet>
+  void tell_received(const Packet& packet) const;
   Result<void, ClientError> receive();
   Result<void, ClientError> dispatch(const wire::Frame& frame);
   Result<void, ClientError> on_publish(const wire::Frame& frame);

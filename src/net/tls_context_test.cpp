@@ -2,44 +2,23 @@
 
 #include <gtest/gtest.h>
 
-#include "net/tls_test_support.h"
+#include "net/tls_fixture.h"
 
 namespace petrel::net {
 namespace {
 
 using namespace std::string_literals;
 
-class TlsContextTest : public testing::TestWithParam<int> {
+class TlsContextTest : public TlsFixture {
  protected:
-  TlsContextTest() {
-    settings_.certificates = {site("server", server_)};
-    options_.version = GetParam();
-  }
-  TlsCertificate site(const std::string& name, const Identity& identity) {
-    return {folder_.write(name + ".pem", identity.certificate_pem()), folder_.write(name + ".key", identity.key_pem()),
-            ""};
-  }
   void ask_for_certificates(ClientCertificates how) {
     settings_.client_certificates = how;
     settings_.ca_file = folder_.write("ca.pem", authority_.certificate_pem());
   }
-  std::shared_ptr<const TlsContext> context() {
-    auto made = TlsContext::create(settings_);
-    EXPECT_TRUE(made.has_value()) << made.error().what;
-    return *made;
-  }
   std::unique_ptr<TlsLink> link() { return std::make_unique<TlsLink>(context(), options_); }
-  bool is_13() const { return GetParam() == TLS1_3_VERSION; }
-
-  Folder folder_;
-  Identity authority_{{"Test CA", "", nullptr}};
-  Identity server_{{"broker.example", "DNS:broker.example", &authority_}};
-  TlsSettings settings_;
-  TlsClient::Options options_;
 };
 
-INSTANTIATE_TEST_SUITE_P(Versions, TlsContextTest, testing::Values(TLS1_2_VERSION, TLS1_3_VERSION),
-                         [](const auto& version) { return version.param == TLS1_2_VERSION ? "Tls12" : "Tls13"; });
+INSTANTIATE_TEST_SUITE_P(Versions, TlsContextTest, testing::Values(TLS1_2_VERSION, TLS1_3_VERSION), tls_version_name);
 
 // --- clients' certificates
 
@@ -292,8 +271,7 @@ class TlsTicketTest : public TlsContextTest {
   std::unique_ptr<TlsLink> last_;
 };
 
-INSTANTIATE_TEST_SUITE_P(Versions, TlsTicketTest, testing::Values(TLS1_2_VERSION, TLS1_3_VERSION),
-                         [](const auto& version) { return version.param == TLS1_2_VERSION ? "Tls12" : "Tls13"; });
+INSTANTIATE_TEST_SUITE_P(Versions, TlsTicketTest, testing::Values(TLS1_2_VERSION, TLS1_3_VERSION), tls_version_name);
 
 // Each connection here has a context of its own, as shards and reloads have; what they share are the keys.
 TEST_P(TlsTicketTest, SpareAReconnectTheSignature) {

@@ -6,36 +6,16 @@
 #include <cerrno>
 #include <thread>
 
-#include "net/tls_test_support.h"
+#include "net/tls_fixture.h"
 
 namespace petrel::net {
 namespace {
 
 using namespace std::string_literals;
 
-class TlsTransportTest : public testing::TestWithParam<int> {
- protected:
-  TlsTransportTest() {
-    settings_.certificates = {
-        {folder_.write("server.pem", server_.certificate_pem()), folder_.write("server.key", server_.key_pem()), ""}};
-    options_.version = GetParam();
-  }
-  std::shared_ptr<const TlsContext> context() {
-    auto made = TlsContext::create(settings_);
-    EXPECT_TRUE(made.has_value()) << made.error().what;
-    return *made;
-  }
-  bool is_13() const { return GetParam() == TLS1_3_VERSION; }
+class TlsTransportTest : public TlsFixture {};
 
-  Folder folder_;
-  Identity authority_{{"Test CA", "", nullptr}};
-  Identity server_{{"broker.example", "DNS:broker.example", &authority_}};
-  TlsSettings settings_;
-  TlsClient::Options options_;
-};
-
-INSTANTIATE_TEST_SUITE_P(Versions, TlsTransportTest, testing::Values(TLS1_2_VERSION, TLS1_3_VERSION),
-                         [](const auto& version) { return version.param == TLS1_2_VERSION ? "Tls12" : "Tls13"; });
+INSTANTIATE_TEST_SUITE_P(Versions, TlsTransportTest, testing::Values(TLS1_2_VERSION, TLS1_3_VERSION), tls_version_name);
 
 TEST_P(TlsTransportTest, CarriesBytesBothWays) {
   options_.server_name = "broker.example";

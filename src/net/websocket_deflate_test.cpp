@@ -5,45 +5,24 @@
 
 #include <random>
 
-#include "net/websocket_frames.h"
-#include "net/websocket_test_support.h"
-#include "net/websocket_transport.h"
+#include "net/websocket_fixture.h"
 
 namespace petrel::net {
 namespace {
 
 using namespace std::string_literals;
 
-class WebSocketDeflateTest : public testing::Test {
+class WebSocketDeflateTest : public WebSocketFixture {
  protected:
   explicit WebSocketDeflateTest(bool keeps = false) : pool_(std::make_shared<CompressionPool>(keeps)) {
     settings_.compression = pool_;
-    auto owned = std::make_unique<Below>();
-    below_ = owned.get();
-    transport_ = std::make_unique<WebSocketTransport>(std::move(owned), settings_);
   }
-  void open(std::string offer = "permessage-deflate; client_max_window_bits") {
-    below_->input = kRequest;
-    below_->input.insert(below_->input.size() - 2, "Sec-WebSocket-Extensions: " + offer + "\r\n");
-    EXPECT_EQ(read().status, IoStatus::kWouldBlock);
-    EXPECT_TRUE(below_->output.starts_with("HTTP/1.1 101 ")) << below_->output;
-    EXPECT_NE(below_->output.find("\r\nSec-WebSocket-Extensions: permessage-deflate"), std::string::npos);
-    below_->output.clear();
-    below_->writes = 0;
-  }
-  IoResult read(std::size_t most = 1 << 16) {
-    std::string room(most, '.');
-    const iovec piece{room.data(), room.size()};
-    const IoResult result = transport_->read_some({&piece, 1});
-    got_.append(room, 0, result.bytes);
-    return result;
+  void agree(const std::string& offer = "permessage-deflate; client_max_window_bits") {
+    const std::string answer = open("Sec-WebSocket-Extensions: " + offer + "\r\n");
+    EXPECT_NE(answer.find("\r\nSec-WebSocket-Extensions: permessage-deflate"), std::string::npos);
   }
   void read_all(std::size_t most) {
     while (!below_->input.empty() || transport_->has_buffered()) ASSERT_NE(read(most).status, IoStatus::kError);
-  }
-  IoResult write(std::string text) {
-    const iovec piece{text.data(), text.size()};
-    return transport_->write_some({&piece, 1});
   }
   // The client's compressor, whose context lives on.
   std::string compressed(const std::string& text) {
@@ -63,19 +42,15 @@ class WebSocketDeflateTest : public testing::Test {
   }
   // What the client reads in the output.
   std::string received() {
-    std::string all, frames = std::exchange(below_->output, {});
+    const std::string output = std::exchange(below_->output, {});
+    std::string all;
     Inflater kept(15, held_);
-    for (std::string_view rest = frames; !rest.empty();) {
-      const std::uint8_t first = byte_at(rest, 0), length = byte_at(rest, 1);
-      const std::size_t header = length == 127 ? 10 : length == 126 ? 4 : 2;
-      const std::size_t size = length == 127   ? get_u32(rest.data() + 6)
-                               : length == 126 ? get_u16(rest.data() + 2)
-                                               : std::size_t{length};
-      const std::string payload(rest.substr(header, size));
+    for (const Frame& one : frames_of(output)) {
       if (!keeps_) kept.reset();
-      if ((first & 0xf) == 2) all += (first & 0x40) != 0 ? inflated(payload, kept) : payload;
-      if ((first & 0xf) == 2 && (first & 0x40) != 0) ++compressed_frames_;
-      rest.remove_prefix(std::min(rest.size(), header + size));
+      if ((one.first_byte & 0xf) != 2) continue;
+      const bool is_compressed = (one.first_byte & 0x40) != 0;
+      all += is_compressed ? inflated(std::string(one.payload), kept) : one.payload;
+      if (is_compressed) ++compressed_frames_;
     }
     return all;
   }
@@ -98,11 +73,7 @@ class WebSocketDeflateTest : public testing::Test {
   bool keeps_ = false;
   HeldBytes held_{0};
   Deflater client_{12, held_};
-  WebSocketSettings settings_;
   std::shared_ptr<CompressionPool> pool_;
-  Below* below_ = nullptr;
-  std::unique_ptr<WebSocketTransport> transport_;
-  std::string got_;
   int compressed_frames_ = 0;
 };
 
@@ -131,7 +102,7 @@ TEST_F(WebSocketDeflateTest, IsNotSpokenUnlessOfferedAndWanted) {
 }
 
 TEST_F(WebSocketDeflateTest, ReadsMessagesHoweverCutAndHoweverLittleRoomThereIs) {
-  open();
+  agree();
   std::mt19937 random(11);
   std::string sent;
   for (int i = 0; i < 300; ++i) {
@@ -159,7 +130,7 @@ TEST_F(WebSocketDeflateTest, ReadsMessagesHoweverCutAndHoweverLittleRoomThereIs)
 }
 
 TEST_F(WebSocketDeflateTest, HoldsNothingBetweenMessages) {
-  open();
+  agree();
   below_->input = frame(compressed(chat(1)));
   (void)read();
   EXPECT_EQ(write(std::string(5000, 'b')).bytes, 5000U);
@@ -168,10 +139,9 @@ TEST_F(WebSocketDeflateTest, HoldsNothingBetweenMessages) {
   std::vector<std::unique_ptr<WebSocketTransport>> many;
   for (int i = 0; i < 50; ++i) {
     below_->output.clear();
-    auto owned = std::make_unique<Below>();
-    below_ = owned.get();
-    many.push_back(std::exchange(transport_, std::make_unique<WebSocketTransport>(std::move(owned), settings_)));
-    open();
+    many.push_back(std::move(transport_));
+    connect();
+    agree();
     below_->input = frame(compressed(chat(i)));
     (void)read();
     EXPECT_EQ(write(std::string(5000, 'b')).bytes, 5000U);
@@ -185,7 +155,7 @@ TEST_F(WebSocketDeflateTest, HoldsNothingBetweenMessages) {
 
 // What is read is what there is room for, however much a message stands for.
 TEST_F(WebSocketDeflateTest, InflatesNoMoreThanIsAskedFor) {
-  open();
+  agree();
   const std::string bomb = compressed(std::string(20'000'000, '\0'));
   ASSERT_LT(bomb.size(), 30'000U);
   below_->input =
@@ -204,7 +174,7 @@ TEST_F(WebSocketDeflateTest, InflatesNoMoreThanIsAskedFor) {
 }
 
 TEST_F(WebSocketDeflateTest, InflatesNothingOnceItHasClosed) {
-  open();
+  agree();
   below_->input = frame(compressed(std::string(100'000, 'a')));
   EXPECT_EQ(read(100).bytes, 100U);
   transport_->end_writing();
@@ -217,26 +187,26 @@ TEST_F(WebSocketDeflateTest, InflatesNothingOnceItHasClosed) {
 }
 
 TEST_F(WebSocketDeflateTest, RefusesWhatIsNoDeflate) {  // RFC 7692, 7.2.2; 6455, 7.4.1: 1007
-  open();
+  agree();
   below_->input = frame("\xff\xff\xff\xff junk");
   expect_failure(CloseCode::kInvalidPayload, "compressed data that cannot be read");
 }
 
 TEST_F(WebSocketDeflateTest, RefusesAMessageThatEndsInTheMiddle) {
-  open();
+  agree();
   const std::string whole = compressed(chat(1));
   below_->input = frame(whole.substr(0, whole.size() / 2));
   expect_failure(CloseCode::kInvalidPayload, "compressed data that cannot be read");
 }
 
 TEST_F(WebSocketDeflateTest, RefusesACompressedMessageWithoutPayload) {
-  open();
+  agree();
   below_->input = frame("");
   expect_failure(CloseCode::kInvalidPayload, "compressed data that cannot be read");
 }
 
 TEST_F(WebSocketDeflateTest, RefusesReferencesBeforeTheMessage) {  // no context takeover was agreed on
-  open();
+  agree();
   keeps_ = true;
   below_->input = frame(compressed(chat(1))) + frame(compressed(chat(1)));
   EXPECT_EQ(read(chat(1).size()).status, IoStatus::kOk);
@@ -249,24 +219,22 @@ TEST_F(WebSocketDeflateTest, TheMarkStandsOnTheFirstFrameOfAMessageOnly) {  // R
   rsv2[0] = static_cast<char>(rsv2[0] | 0x60);
   later[0] = '\xc0';
   for (const std::string& frames : {masked(ping), masked(rsv2), frame("\x4a", true, false) + masked(later)}) {
-    auto owned = std::make_unique<Below>();
-    below_ = owned.get();
-    transport_ = std::make_unique<WebSocketTransport>(std::move(owned), settings_);
-    open();
+    connect();
+    agree();
     below_->input = frames;
     expect_failure(CloseCode::kProtocolError, "a reserved bit is set");
   }
 }
 
 TEST_F(WebSocketDeflateTest, TakesABlockThatSaysItIsTheLast) {  // RFC 7692, 7.2.3.4
-  open();
+  agree();
   below_->input = frame("\xf3\x48\xcd\xc9\xc9\x07\x00\x00"s) + frame("\xf3\x48\xcd\xc9\xc9\x07\x00\x02\x13\x00\x00"s);
   read_all(100);
   EXPECT_EQ(got_, "HelloHelloHello") << "the second refers to itself beyond a last block";
 }
 
 TEST_F(WebSocketDeflateTest, CompressesWhatIsLargeEnoughInOneWrite) {
-  open();
+  agree();
   EXPECT_EQ(write("small").bytes, 5U);
   EXPECT_EQ(below_->output, server_frame("small"));
   EXPECT_EQ(received(), "small");
@@ -281,7 +249,7 @@ TEST_F(WebSocketDeflateTest, CompressesWhatIsLargeEnoughInOneWrite) {
 }
 
 TEST_F(WebSocketDeflateTest, LeavesNoiseAsItIs) {
-  open();
+  agree();
   std::mt19937 random(3);
   std::string noise(5000, '\0');
   for (char& c : noise) c = static_cast<char>(random());
@@ -291,7 +259,7 @@ TEST_F(WebSocketDeflateTest, LeavesNoiseAsItIs) {
 
 // Whatever the socket takes, all comes, in order, in whole frames, with pongs between them.
 TEST_F(WebSocketDeflateTest, SendsAsTheSocketTakesIt) {
-  open("permessage-deflate; server_max_window_bits=9");
+  agree("permessage-deflate; server_max_window_bits=9");
   std::mt19937 random(5);
   std::string sent, output;
   for (int round = 0; round < 2000; ++round) {
@@ -306,12 +274,7 @@ TEST_F(WebSocketDeflateTest, SendsAsTheSocketTakesIt) {
       ASSERT_EQ(read().status, IoStatus::kWouldBlock);
     }
     below_->most_written = random() % (random() % 3 == 0 ? 4000 : 9);
-    std::vector<iovec> pieces;
-    for (std::size_t at = 0; at < output.size();) {
-      const std::size_t size = std::min<std::size_t>(output.size() - at, 1 + random() % 3000);
-      pieces.push_back({output.data() + at, size});
-      at += size;
-    }
+    const std::vector<iovec> pieces = cut(output, 3000, random);
     if (random() % 5 == 0) {
       ASSERT_NE(transport_->write_pending().status, IoStatus::kError);
       continue;
@@ -328,7 +291,7 @@ TEST_F(WebSocketDeflateTest, SendsAsTheSocketTakesIt) {
 }
 
 TEST_F(WebSocketDeflateTest, ClosesAfterWhatWaits) {
-  open();
+  agree();
   below_->most_written = 5;
   EXPECT_EQ(write(std::string(1000, 'c')).bytes, 1000U);
   EXPECT_TRUE(transport_->wants_write());
@@ -341,7 +304,7 @@ TEST_F(WebSocketDeflateTest, ClosesAfterWhatWaits) {
 }
 
 TEST_F(WebSocketDeflateKeeping, SmallMessagesReferToEarlierOnes) {
-  open();
+  agree();
   std::string sent;
   std::size_t plain_frames = 0;
   for (int i = 0; i < 50; ++i) {
@@ -360,7 +323,7 @@ TEST_F(WebSocketDeflateKeeping, SmallMessagesReferToEarlierOnes) {
 }
 
 TEST_F(WebSocketDeflateKeeping, WhatWasNotSentIsNotReferredTo) {
-  open();
+  agree();
   std::mt19937 random(9);
   std::string sent;
   for (int i = 0; i < 40; ++i) {

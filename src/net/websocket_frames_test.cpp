@@ -4,21 +4,18 @@
 
 #include <random>
 
+#include "net/websocket_test_support.h"
+
 namespace petrel::net {
 namespace {
 
 using Event = FrameDecoder::Event;
 using namespace std::string_literals;
 
-// A masked frame, as a client sends it.
-std::string client_frame(std::uint8_t first_byte, std::string payload, const std::array<char, 4>& mask = {1, 2, 3, 4}) {
-  std::array<char, kMaxFrameHeaderBytes> header;
-  char* const end = put_frame_header(header.data(), Opcode::kBinary, payload.size());
-  header[0] = static_cast<char>(first_byte);
-  header[1] = static_cast<char>(header[1] | 0x80);
-  for (std::size_t i = 0; i < payload.size(); ++i) payload[i] = static_cast<char>(payload[i] ^ mask[i % 4]);
-  return std::string(header.data(), static_cast<std::size_t>(end - header.data())) + std::string(mask.data(), 4) +
-         payload;
+std::string client_frame(std::uint8_t first_byte, BytesView payload, std::string_view mask = "\1\2\3\4") {
+  std::string frame = server_frame(payload);
+  frame[0] = static_cast<char>(first_byte);
+  return masked(frame, mask);
 }
 
 struct Seen {
@@ -156,8 +153,8 @@ TEST(FrameDecoder, LosesNothingHoweverItIsCut) {
       std::string payload(up_to(up_to(9) == 0 ? 70'000 : 300), '\0');
       for (char& c : payload) c = static_cast<char>(random());
       const bool final = up_to(1) == 0;
-      const std::array<char, 4> mask = {static_cast<char>(random()), static_cast<char>(random()),
-                                        static_cast<char>(random()), static_cast<char>(random())};
+      const std::string mask = {static_cast<char>(random()), static_cast<char>(random()), static_cast<char>(random()),
+                                static_cast<char>(random())};
       bytes += client_frame(static_cast<std::uint8_t>((final ? 0x80 : 0) | (in_message ? 0 : 2)), payload, mask);
       data += payload;
       in_message = !final;

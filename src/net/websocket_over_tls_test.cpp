@@ -4,6 +4,7 @@
 #include <array>
 
 #include "net/tls_test_support.h"
+#include "net/websocket_test_support.h"
 #include "net/websocket_transport.h"
 
 namespace petrel::net {
@@ -48,23 +49,10 @@ class WebSocketOverTlsTest : public testing::Test {
       client_.incoming({in.data(), static_cast<std::size_t>(n)});
     client_.advance();
   }
-  static std::string frame(const std::string& payload) {
-    std::array<char, kMaxFrameHeaderBytes> header;
-    const char* const end = put_frame_header(header.data(), Opcode::kBinary, payload.size());
-    return std::string(header.data(), static_cast<std::size_t>(end - header.data())) + payload;
-  }
-  // A mask of zeros leaves the payload as it is.
-  static std::string client_frame(const std::string& payload) {
-    std::string bytes = frame(payload);
-    bytes[1] = static_cast<char>(bytes[1] | 0x80);
-    return bytes.insert(bytes.size() - payload.size(), 4, '\0');
-  }
   void open() {
     move();
     move();
-    client_.write(
-        "GET /mqtt HTTP/1.1\r\nHost: b\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: "
-        "dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: mqtt\r\n\r\n");
+    client_.write(kRequest);
     move();
     ASSERT_TRUE(transport_->established());
     ASSERT_TRUE(client_.received.starts_with("HTTP/1.1 101 ")) << client_.received;
@@ -91,7 +79,7 @@ TEST_F(WebSocketOverTlsTest, CarriesBytesBothWays) {
   std::size_t sent = transport_->write_some(pieces).bytes;
   move();
   EXPECT_EQ(sent, first.size() + second.size());
-  EXPECT_EQ(client_.received, frame(first + second));
+  EXPECT_EQ(client_.received, server_frame(first + second));
   EXPECT_EQ(transport_->identity().subprotocol, "mqtt");
   EXPECT_EQ(transport_->identity().protocol, "TLSv1.3");
 }

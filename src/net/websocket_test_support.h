@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <span>
 #include <string>
+#include <string_view>
 
 #include "base/bytes.h"
 #include "net/transport.h"
@@ -49,12 +50,12 @@ class Below final : public Transport {
   bool input_ended = false, ended = false, broken = false;
 };
 
-inline std::string masked(std::string frame) {
+inline std::string masked(std::string frame, std::string_view mask = "key!") {
   const std::uint8_t length = byte_at(frame, 1);
   const std::size_t header = length == 127 ? 10 : length == 126 ? 4 : 2;
   frame[1] = static_cast<char>(length | 0x80);
-  for (std::size_t i = header; i < frame.size(); ++i) frame[i] = static_cast<char>(frame[i] ^ "key!"[(i - header) % 4]);
-  return frame.insert(header, "key!");
+  for (std::size_t i = header; i < frame.size(); ++i) frame[i] = static_cast<char>(frame[i] ^ mask[(i - header) % 4]);
+  return frame.insert(header, mask);
 }
 
 inline std::string server_frame(BytesView payload) {

@@ -5,45 +5,14 @@
 #include <cerrno>
 #include <random>
 
-#include "net/websocket_test_support.h"
+#include "net/websocket_fixture.h"
 
 namespace petrel::net {
 namespace {
 
 using namespace std::string_literals;
 
-class WebSocketTransportTest : public testing::Test {
- protected:
-  WebSocketTransportTest() {
-    auto owned = std::make_unique<Below>();
-    below_ = owned.get();
-    transport_ = std::make_unique<WebSocketTransport>(std::move(owned), settings_);
-  }
-  void open() {
-    below_->input = kRequest;
-    EXPECT_EQ(read().status, IoStatus::kWouldBlock);
-    EXPECT_TRUE(transport_->established());
-    EXPECT_TRUE(below_->output.starts_with("HTTP/1.1 101 ")) << below_->output;
-    below_->output.clear();
-    below_->writes = 0;
-  }
-  IoResult read(std::size_t most = 1 << 16) {
-    std::string room(most, '.');
-    const iovec piece{room.data(), room.size()};
-    const IoResult result = transport_->read_some({&piece, 1});
-    got_.append(room, 0, result.bytes);
-    return result;
-  }
-  IoResult write(std::string text) {
-    const iovec piece{text.data(), text.size()};
-    return transport_->write_some({&piece, 1});
-  }
-
-  WebSocketSettings settings_;
-  Below* below_ = nullptr;
-  std::unique_ptr<WebSocketTransport> transport_;
-  std::string got_;
-};
+class WebSocketTransportTest : public WebSocketFixture {};
 
 TEST_F(WebSocketTransportTest, OpensByteByByteAndTellsTheSubprotocol) {
   below_->most_read = 1;
@@ -101,21 +70,7 @@ TEST_F(WebSocketTransportTest, WritesOneFrameInOneWrite) {
 TEST_F(WebSocketTransportTest, FinishesAFrameWithTheBytesAnnounced) {
   open();
   std::mt19937 random(42);
-  std::string sent, output, frames;
-  const auto decode_frames = [&] {
-    std::string data;
-    std::string_view rest = frames;
-    while (!rest.empty()) {
-      const std::uint8_t opcode = byte_at(rest, 0) & 0xf, length = byte_at(rest, 1);
-      const std::size_t header = length == 127 ? 10 : length == 126 ? 4 : 2;
-      const std::size_t size = length == 126 ? get_u16(rest.data() + 2) : length;
-      EXPECT_NE(length, 127);
-      EXPECT_LE(header + size, rest.size()) << "a frame is cut";
-      if (opcode == 2) data += rest.substr(header, size);
-      rest.remove_prefix(std::min(rest.size(), header + size));
-    }
-    return data;
-  };
+  std::string sent, output, data;
   for (int round = 0; round < 3000; ++round) {
     if (output.size() < 2000) {
       std::string packet(1 + random() % 300, static_cast<char>('a' + round % 26));
@@ -127,12 +82,7 @@ TEST_F(WebSocketTransportTest, FinishesAFrameWithTheBytesAnnounced) {
       EXPECT_EQ(read().status, IoStatus::kWouldBlock);
     }
     below_->most_written = random() % (random() % 4 == 0 ? 1000 : 12);
-    std::vector<iovec> pieces;
-    for (std::size_t at = 0; at < output.size();) {
-      const std::size_t size = std::min<std::size_t>(output.size() - at, 1 + random() % 200);
-      pieces.push_back({output.data() + at, size});
-      at += size;
-    }
+    const std::vector<iovec> pieces = cut(output, 200, random);
     if (pieces.empty() || random() % 6 == 0) {
       EXPECT_NE(transport_->write_pending().status, IoStatus::kError);
       continue;
@@ -144,8 +94,9 @@ TEST_F(WebSocketTransportTest, FinishesAFrameWithTheBytesAnnounced) {
   below_->most_written = 1 << 20;
   while (!output.empty()) output.erase(0, write(output).bytes);
   EXPECT_EQ(transport_->write_pending().status, IoStatus::kOk);
-  frames = below_->output;
-  EXPECT_EQ(decode_frames(), sent);
+  for (const Frame& frame : frames_of(below_->output))
+    if ((frame.first_byte & 0xf) == 2) data += frame.payload;
+  EXPECT_EQ(data, sent);
   EXPECT_FALSE(transport_->wants_write());
 }
 

@@ -6,6 +6,7 @@
 
 #include "topics/level_hash.h"
 #include "topics/levels.h"
+#include "topics/shared_turn.h"
 
 namespace petrel::topics {
 
@@ -88,6 +89,12 @@ SharedMatch GroupNode::match() const {
   match.members.reserve(members.size());
   for (const Member& member : members.items()) match.members.push_back(member.ref);
   return match;
+}
+
+SharedTurn GroupNode::take_turn(SubscriberId except) const {
+  const auto member_of = [](const Member& member) { return member.ref.get(); };
+  const SharedMember* member = pick_in_turn(*group, members.items(), member_of, except);
+  return {group, Ref<const SharedMember>(member), members.size()};
 }
 
 }  // namespace petrel::topics

@@ -109,6 +109,7 @@ class GroupNode final : public SubscriptionIndex::Node {
       : Node(filter_node, true), group(make_ref<SharedGroup>(std::string(name))) {}
 
   SharedMatch match() const;
+  SharedTurn take_turn(SubscriberId except) const;
 
   const Ref<const SharedGroup> group;
   IdVector<Member> members;

@@ -1,21 +1,12 @@
 #include <algorithm>
 
-#include "topics/subscription_index.h"
+#include "topics/shared_turn.h"
 
 namespace petrel::topics {
 
-const SharedMember* pick(const SharedMatch& match, SubscriberId except) {
-  const std::size_t count = match.members.size();
-  if (count == 0) return nullptr;
-  const std::size_t turn = match.group->next_turn() % count;
-  const SharedMember* offline = nullptr;
-  for (std::size_t i = 0; i < count; ++i) {
-    const SharedMember* member = match.members[(turn + i) % count].get();
-    if (member->subscriber == except) continue;
-    if (member->online.load(std::memory_order_relaxed)) return member;
-    if (offline == nullptr) offline = member;
-  }
-  return offline;
+const SharedMember* pick(const SharedMatch& match) {
+  return pick_in_turn(
+      *match.group, match.members, [](const auto& member) { return member.get(); }, 0);
 }
 
 std::pair<const MatchEntry*, const MatchEntry*> MatchList::of_shard(std::uint32_t shard) const {

@@ -233,10 +233,16 @@ Ref<const MatchList> SubscriptionIndex::match(std::string_view topic) const {
   return builder.build();
 }
 
-SharedMatch SubscriptionIndex::shared(std::string_view name) const {
+Ref<const SharedGroup> SubscriptionIndex::shared_group(std::string_view name) const {
   const std::shared_lock lock(impl_->mutex);
   const GroupNode* group = impl_->group(name);
-  return group == nullptr ? SharedMatch() : group->match();
+  return group == nullptr ? nullptr : group->group;
+}
+
+SharedTurn SubscriptionIndex::take_turn(std::string_view group_name, SubscriberId except) const {
+  const std::shared_lock lock(impl_->mutex);
+  const GroupNode* group = impl_->group(group_name);
+  return group == nullptr ? SharedTurn() : group->take_turn(except);
 }
 
 SubscriptionIndex::VersionSlots SubscriptionIndex::version_slots(std::string_view topic) const {

@@ -71,8 +71,8 @@ class SharedMember final : public RefCounted<SharedMember> {
   mutable std::atomic<bool> online{true};
 };
 
-// A shared subscription: share name and filter. pick() goes round the members that are online, or round all when none
-// is; `except` (0: nobody) is passed over, for a message that its first receiver gives back.
+// A shared subscription: share name and filter. The turn goes round the members that are online, or round all when none
+// is.
 class SharedGroup final : public RefCounted<SharedGroup> {
  public:
   explicit SharedGroup(std::string name) : name_(std::move(name)) {}
@@ -89,8 +89,14 @@ struct SharedMatch {
   std::vector<Ref<const SharedMember>> members;
 };
 
-// Null when there is no member but `except`.
-const SharedMember* pick(const SharedMatch& match, SubscriberId except = 0);
+// Whose turn it is. Precondition: there are members, as in every match.
+const SharedMember* pick(const SharedMatch& match);
+
+struct SharedTurn {
+  Ref<const SharedGroup> group;
+  Ref<const SharedMember> member;
+  std::size_t members = 0;  // of the group
+};
 
 // All receivers of one topic name. Immutable. `entries` are sorted by shard.
 class MatchList final : public RefCounted<MatchList> {
@@ -132,8 +138,12 @@ class SubscriptionIndex {
   // Fresh lookup, under the reader lock. Costs a walk of the trie; publishers use MatchCache.
   Ref<const MatchList> match(std::string_view topic) const;
 
-  // The present members of a group by its name "$share/NAME/FILTER"; for handing a message on.
-  SharedMatch shared(std::string_view name) const;
+  // A group by its name "$share/NAME/FILTER"; null when it has no member.
+  Ref<const SharedGroup> shared_group(std::string_view name) const;
+  // Whose turn it is among the present members of a group but `except` (0: nobody), for a message that its first
+  // receiver gives back; nobody's, and `member` null, when there is no other. Copies no members: there may be many, and
+  // many messages to hand on.
+  SharedTurn take_turn(std::string_view group_name, SubscriberId except) const;
 
   // Version of everything that can match `topic`; equal versions before and after mean an unchanged match. Changes of
   // subscriptions elsewhere in the topic tree do not change it (but for rare hash collisions).

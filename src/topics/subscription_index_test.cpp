@@ -156,18 +156,44 @@ TEST(SharedSubscription, PicksOnlineMembersInTurnAndKeepsTheTurn_4_8_2) {
   EXPECT_EQ(picked, (std::set<SubscriberId>{1, 2, 3}));
   members[0].member->online = false;
   for (int i = 0; i < 6; ++i) EXPECT_NE(pick(list->shared[0])->subscriber, 1u);
-  for (int i = 0; i < 6; ++i) EXPECT_EQ(pick(list->shared[0], 2)->subscriber, 3u);
+  for (int i = 0; i < 6; ++i) EXPECT_EQ(index.take_turn("$share/g/a/+", 2).member->subscriber, 3u);
   const auto* group = list->shared[0].group.get();
   EXPECT_TRUE(index.unsubscribe(members[1].node, 2));
   EXPECT_TRUE(index.subscribe("$share/g/a/+", 3, {.qos = 2}).existed);
-  EXPECT_EQ(index.shared("$share/g/a/+").group.get(), group);
-  EXPECT_EQ(index.shared("$share/g/a/+").members.size(), 2u);
+  EXPECT_EQ(index.shared_group("$share/g/a/+").get(), group);
+  EXPECT_EQ(index.take_turn("$share/g/a/+", 0).members, 2u);
   EXPECT_TRUE(index.unsubscribe("$share/g/a/+", 3));
-  EXPECT_EQ(pick(index.shared("$share/g/a/+"))->subscriber, 1u);
-  EXPECT_EQ(pick(index.shared("$share/g/a/+"), 1), nullptr);
+  EXPECT_EQ(index.take_turn("$share/g/a/+", 0).member->subscriber, 1u);
+  EXPECT_FALSE(index.take_turn("$share/g/a/+", 1).member);
   EXPECT_TRUE(index.unsubscribe("$share/g/a/+", 1));
   EXPECT_TRUE(index.match("a/x")->empty());
-  EXPECT_TRUE(index.shared("$share/g/a/+").members.empty());
+  EXPECT_FALSE(index.shared_group("$share/g/a/+"));
+  EXPECT_FALSE(index.take_turn("$share/g/a/+", 0).group);
+}
+
+TEST(SharedSubscription, HandsOnInTheTurnOfAllMessagesToThoseWhoAreThere_4_8_2) {
+  SubscriptionIndex index;
+  const std::string name = "$share/g/a";
+  std::vector<SubscriptionIndex::Subscribed> members;
+  for (SubscriberId id = 1; id <= 100; ++id) members.push_back(index.subscribe(name, id, {.qos = 1}));
+  const auto list = index.match("a");
+  std::map<SubscriberId, int> turns;
+  for (int i = 0; i < 100; ++i) {
+    const bool handed_on = i % 2 == 1;
+    ++turns[handed_on ? index.take_turn(name, 0).member->subscriber : pick(list->shared[0])->subscriber];
+  }
+  EXPECT_EQ(turns.size(), 100u) << "a turn each";
+  for (std::size_t i = 0; i < 100; ++i) members[i].member->online = i == 60 || i == 61;
+  for (int i = 0; i < 200; ++i) EXPECT_EQ(index.take_turn(name, 61).member->subscriber, 62u);
+  members[61].member->online = false;
+  EXPECT_NE(index.take_turn(name, 61).member->subscriber, 61u) << "nobody else is online";
+  const SharedTurn turn = index.take_turn(name, 61);
+  for (SubscriberId id = 1; id <= 99; ++id) EXPECT_TRUE(index.unsubscribe(name, id));
+  EXPECT_EQ(index.take_turn(name, 61).member->subscriber, 100u);
+  EXPECT_EQ(index.take_turn(name, 61).members, 1u);
+  EXPECT_TRUE(index.unsubscribe(name, 100));
+  EXPECT_EQ(turn.group->name(), name) << "what was given out stays";
+  EXPECT_NE(turn.member->subscriber, 61u);
 }
 
 TEST(SharedSubscription, StandsBesideAPlainOneOfTheSameSession_4_8_2) {
@@ -379,6 +405,9 @@ TEST(SubscriptionIndex, ThreadsSeeWhatTheySubscribedAtOnce) {
         EXPECT_EQ(std::any_of(begin, end, [id](const MatchEntry& e) { return e.subscriber == id; }), !shared);
         EXPECT_TRUE(!shared || !list->shared.empty());
         EXPECT_EQ(index.filter(subscribed.node), (shared ? "$share/g/" : "") + topic);
+        EXPECT_TRUE(!shared || index.take_turn("$share/g/" + topic, 0).member);
+        const SharedTurn others = index.take_turn("$share/g/" + test::random_name(random, 4), id);
+        EXPECT_TRUE(!others.member || others.member->subscriber != id);
         cache.match(test::random_name(random, 4));
         EXPECT_TRUE(index.unsubscribe(subscribed.node, id));
       }

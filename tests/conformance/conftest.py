@@ -7,7 +7,7 @@ import pathlib
 import pytest
 
 import registry
-from broker_process import Broker, free_port
+from broker_process import Broker, SharedBrokers, free_port
 from certificates import Authority
 from packets import VERSION_NAMES
 from peer import Scene
@@ -62,10 +62,8 @@ def threads_of(item):
 @pytest.fixture(scope="session")
 def shared_brokers():
     """One petrel per thread mode for all tests."""
-    brokers = {}
-    yield brokers
-    for running in brokers.values():
-        running.stop()
+    with SharedBrokers() as brokers:
+        yield brokers
 
 
 @pytest.fixture
@@ -77,18 +75,9 @@ def address(request, threads, tmp_path_factory, shared_brokers):
         start_timed(request, threads, (host, int(port)))
         yield host, int(port)
         return
-    running = shared_brokers.get(threads)
-    if running is None:
-        running = shared_brokers[threads] = start_petrel(tmp_path_factory.mktemp(f"threads{threads}"), threads)
-    start_timed(request, threads, (running.host, running.door))
-    yield running.host, running.door
-    try:
-        assert running.alive(), f"the broker ended with {running.process.returncode}:\n{running.log()[-6000:]}"
-        running.check_log()
-    except AssertionError:
-        del shared_brokers[threads]
-        running.kill()
-        raise
+    with shared_brokers.lend(threads, lambda: start_petrel(tmp_path_factory.mktemp(f"threads{threads}"), threads)) as running:
+        start_timed(request, threads, (running.host, running.door))
+        yield running.host, running.door
 
 
 def start_petrel(directory, threads):

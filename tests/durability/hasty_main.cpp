@@ -3,9 +3,12 @@
 #include <pthread.h>
 
 #include <csignal>
+#include <cstdio>
 #include <cstdlib>
 #include <deque>
 #include <functional>
+#include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -88,14 +91,44 @@ Result<std::unique_ptr<storage::Store>, storage::StoreError> open_hasty(const se
   return std::unique_ptr<storage::Store>(std::make_unique<HastyStore>(std::move(*opened)));
 }
 
-int serve(int count, char** arguments) {
+constexpr const char* kUsage = "petrel_hasty serve [-c FILE] --listen ADDRESS... --store STORE [--threads N]";
+
+// Nothing if the arguments are not understood.
+std::optional<server::Config> read_arguments(std::span<char*> arguments) {
+  if (arguments.empty() || std::string_view(arguments[0]) != "serve" || arguments.size() % 2 == 0) return std::nullopt;
   server::Config config;
-  for (int i = 1; i + 1 < count; ++i) {
+  for (std::size_t i = 1; i < arguments.size(); i += 2) {
     const std::string_view name = arguments[i], value = arguments[i + 1];
-    if (name == "--listen") config.listeners.push_back({std::string(value), {}});
-    if (name == "--store") config.store = value;
-    if (name == "--threads") config.threads = static_cast<unsigned>(std::atoi(arguments[i + 1]));
+    if (name == "-c") {
+      const server::ConfigMistakes mistakes = server::read_config_file(std::string(value), config);
+      if (mistakes.empty()) continue;
+      std::fprintf(stderr, "petrel_hasty: %s\n", mistakes.front().to_string().c_str());
+      return std::nullopt;
+    }
+    if (name == "--listen") {
+      config.listeners.push_back({std::string(value), {}});
+    } else if (name == "--store") {
+      config.store = value;
+    } else if (name == "--threads") {
+      config.threads = static_cast<unsigned>(std::atoi(arguments[i + 1]));
+    } else {
+      return std::nullopt;
+    }
   }
+  return config;
+}
+
+int serve(std::span<char*> arguments) {
+  if (!arguments.empty() && std::string_view(arguments[0]) == "--help") {
+    std::printf("%s\n", kUsage);
+    return 0;
+  }
+  const std::optional<server::Config> read = read_arguments(arguments);
+  if (!read) {
+    std::fprintf(stderr, "usage: %s\n", kUsage);
+    return 1;
+  }
+  const server::Config& config = *read;
   sigset_t signals;
   sigemptyset(&signals);
   sigaddset(&signals, SIGTERM);
@@ -118,4 +151,6 @@ int serve(int count, char** arguments) {
 }  // namespace
 }  // namespace petrel
 
-int main(int count, char** arguments) { return petrel::serve(count, arguments); }
+int main(int count, char** arguments) {
+  return petrel::serve(std::span(arguments, static_cast<std::size_t>(count)).subspan(1));
+}

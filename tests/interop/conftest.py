@@ -7,8 +7,9 @@ import re
 
 import pytest
 
-from broker_process import Broker
+from broker_process import Broker, SharedBrokers
 from certificates import Authority
+from node_peer import Node, NodeDriver
 
 
 def pytest_addoption(parser):
@@ -40,28 +41,17 @@ def pytest_generate_tests(metafunc):
 
 
 @pytest.fixture(scope="session")
-def shared_brokers(tmp_path_factory):
+def shared_brokers():
     """One broker per thread mode for all tests that need no configuration of their own."""
-    brokers = {}
-    yield brokers
-    for running in brokers.values():
-        running.stop()
+    with SharedBrokers() as brokers:
+        yield brokers
 
 
 @pytest.fixture
 def broker(shared_brokers, threads, tmp_path_factory):
-    """A broker in its default configuration. The test under which it dies fails; the next one gets a new broker."""
-    running = shared_brokers.get(threads)
-    if running is None:
-        running = shared_brokers[threads] = Broker(tmp_path_factory.mktemp(f"threads{threads}"), threads).start()
-    yield running
-    try:
-        assert running.alive(), f"the broker ended with {running.process.returncode}:\n{running.log()[-6000:]}"
-        running.check_log()
-    except AssertionError:
-        del shared_brokers[threads]
-        running.kill()
-        raise
+    """A broker in its default configuration."""
+    with shared_brokers.lend(threads, lambda: Broker(tmp_path_factory.mktemp(f"threads{threads}"), threads).start()) as running:
+        yield running
 
 
 @pytest.fixture
@@ -88,6 +78,32 @@ def start_broker(threads, tmp_path):
 @pytest.fixture(scope="session")
 def authority(tmp_path_factory):
     return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture(scope="session")
+def shared_nodes():
+    nodes = []
+    yield nodes
+    for node in nodes:
+        node.close()
+
+
+@pytest.fixture
+def drive_node(shared_nodes):
+    """MQTT.js: drive_node(broker or door) makes a driver of clients that end with the test."""
+    if shared_nodes and not shared_nodes[-1].alive():
+        shared_nodes.pop().close()
+    if not shared_nodes:
+        shared_nodes.append(Node())
+    drivers = []
+
+    def drive(broker):
+        drivers.append(NodeDriver(shared_nodes[-1], broker))
+        return drivers[-1]
+
+    yield drive
+    for driver in drivers:
+        driver.close()
 
 
 class Names:

@@ -71,5 +71,9 @@ class Doors:
         self.broker = Broker(directory, threads, listeners=listeners, **more)
         self.doors["tcp"] = Door("tcp", self.broker.port)
 
+    def start(self):
+        self.broker.start()
+        return self
+
     def __getitem__(self, name):
         return self.doors[name]

@@ -44,8 +44,11 @@ class Peer {
     });
     this.client.on("disconnect", (packet) => (this.disconnectReason = packet.reasonCode));
     return new Promise((resolve, reject) => {
-      this.client.on("connect", (packet) =>
-        resolve({ sessionPresent: packet.sessionPresent, properties: packet.properties ?? {} }));
+      this.client.on("connect", (packet) => {
+        // MQTT.js leaves it on with TLS: each packet behind another would wait for the system's late acknowledgement.
+        this.client.stream.setNoDelay?.(true);
+        resolve({ sessionPresent: packet.sessionPresent, properties: packet.properties ?? {} });
+      });
       this.client.on("error", reject);
       this.client.on("close", () => reject(new Error("closed")));
     });
@@ -105,7 +108,17 @@ const kOperations = new Set([
   "connect", "subscribe", "unsubscribe", "publish", "publishMany", "take", "leave", "drop", "waitClosed",
 ]);
 
+// Ends the connections of all clients whose names begin so.
+function forget(prefix) {
+  for (const [name, peer] of clients) {
+    if (!name.startsWith(prefix)) continue;
+    peer.client?.end(true);
+    clients.delete(name);
+  }
+}
+
 async function run(command) {
+  if (command.op === "forget") return forget(command.client) ?? null;
   if (!kOperations.has(command.op)) throw new Error(`unknown operation ${command.op}`);
   if (command.op === "connect") clients.set(command.client, new Peer());
   const peer = clients.get(command.client);

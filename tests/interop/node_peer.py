@@ -1,5 +1,6 @@
 """MQTT.js clients, driven through mqttjs_driver.mjs."""
 
+import itertools
 import json
 import pathlib
 import subprocess
@@ -14,15 +15,17 @@ class Refused(Exception):
     """What MQTT.js reported as an error."""
 
 
-class NodeDriver:
-    """One node process that holds any number of MQTT.js clients."""
+class Node:
+    """A process that holds any number of MQTT.js clients. To start one takes longer than most tests: they share it."""
 
-    def __init__(self, broker):
+    def __init__(self):
         assert (HERE / "node_modules" / "mqtt").is_dir(), "MQTT.js is not installed: npm ci --prefix tests/interop"
-        self.broker = broker
         self.process = subprocess.Popen(
             ["node", str(HERE / "mqttjs_driver.mjs")], cwd=HERE, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
+
+    def alive(self):
+        return self.process.poll() is None
 
     def call(self, op, client, **more):
         watchdog = threading.Timer(ANSWER_S, self.process.kill)
@@ -39,15 +42,33 @@ class NodeDriver:
             raise Refused(f"{op} of {client}: {answer['error']}")
         return answer["ok"]
 
-    def peer(self, client, version=5, **options):
-        """Connects a client; options as MQTT.js names them."""
-        return NodePeer(self, client, {"protocolVersion": version, "clientId": client, **options})
-
     def close(self):
         self.process.kill()
         self.process.wait()
         self.process.stdin.close()
         self.process.stdout.close()
+
+
+class NodeDriver:
+    """The clients of one test in a node process. `broker` is a broker or a door."""
+
+    numbers = itertools.count(1)
+
+    def __init__(self, node, broker):
+        self.node, self.broker = node, broker
+        self.prefix = f"{next(self.numbers)}/"
+
+    def call(self, op, client, **more):
+        return self.node.call(op, self.prefix + client, **more)
+
+    def peer(self, client, version=5, **options):
+        """Connects a client; options as MQTT.js names them."""
+        return NodePeer(self, client, {"protocolVersion": version, "clientId": client, **options})
+
+    def close(self):
+        """Ends the connections of its clients, as a lost network does."""
+        if self.node.alive():
+            self.call("forget", "")
 
 
 class NodePeer:

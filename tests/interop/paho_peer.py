@@ -1,6 +1,9 @@
 """The paho client, made to wait with deadlines."""
 
+import contextlib
+import os
 import queue
+import socket
 import threading
 
 import paho.mqtt.client as paho
@@ -66,12 +69,20 @@ class PahoPeer:
         return self
 
     def leave(self, **disconnect):
-        """A normal DISCONNECT, with v5 properties or a reason if given."""
+        """A normal DISCONNECT, with v5 properties or a reason if given. Then the broker has read it: over TCP that is waited for."""
+        link = self.client.socket()
+        seen = socket.socket(fileno=os.dup(link.fileno())) if link and not hasattr(self.broker, "transport") else None
         if disconnect:
             self.client.disconnect(**disconnect)
         else:
             self.client.disconnect()
         self.client.loop_stop()
+        if seen:
+            # Paho has closed its socket; the connection ends when the broker closes it.
+            with seen, contextlib.suppress(ConnectionError):
+                seen.settimeout(TIMEOUT_S)
+                while seen.recv(65536):
+                    pass
 
     def drop(self):
         """Ends the connection without a DISCONNECT, as a lost network does."""

@@ -9,12 +9,11 @@ import pytest
 import metrics
 from broker_process import free_port, wait_until
 from doors import Door
-from node_peer import NodeDriver
+from layers import frame, upgrade
 from paho_peer import PahoPeer
-from test_doors import frame
 
 pytestmark = pytest.mark.petrel_only
-BOTH = b"permessage-deflate; server_no_context_takeover; client_no_context_takeover"
+BOTH = "permessage-deflate; server_no_context_takeover; client_no_context_takeover"
 
 
 class Compressing:
@@ -39,15 +38,9 @@ class Compressing:
     def connect(self, door, offer):
         """A raw connection: the extensions agreed on, and the socket."""
         link = socket.create_connection(("127.0.0.1", self.doors[door].port), timeout=15)
-        link.sendall(
-            b"GET /mqtt HTTP/1.1\r\nHost: b\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
-            b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: mqtt\r\nSec-WebSocket-Extensions: " + offer + b"\r\n\r\n"
-        )
-        answer = b""
-        while not answer.endswith(b"\r\n\r\n"):
-            answer += link.recv(1)
-        assert answer.startswith(b"HTTP/1.1 101 ")
-        agreed = [line.split(b": ", 1)[1] for line in answer.split(b"\r\n") if line.startswith(b"Sec-WebSocket-Extensions: ")]
+        head = upgrade(link, f"Sec-WebSocket-Extensions: {offer}")
+        assert head.startswith("HTTP/1.1 101 "), head
+        agreed = [line.split(": ", 1)[1] for line in head.split("\r\n") if line.startswith("Sec-WebSocket-Extensions: ")]
         return (agreed[0] if agreed else None), link
 
 
@@ -61,36 +54,34 @@ def chat(number):
 
 
 @pytest.mark.parametrize("door", ["usual", "context", "off", "http"])
-def test_mqttjs(compressing, name, door):
+def test_mqttjs(compressing, drive_node, name, door):
     """What the client sends in compressed messages arrives, and so does what it is sent; all sizes, both ways."""
-    driver = NodeDriver(compressing.doors[door])
+    driver = drive_node(compressing.doors[door])
     texts = [chat(number) for number in range(30)]
     sizes = [0, 1, 255, 256, 257, 16_384, 70_000, 1_000_000]
-    try:
-        peer = driver.peer(name.client("n"), protocol="ws", path="/mqtt")
-        with PahoPeer(compressing.broker, name.client("p")) as outside:
-            outside.subscribe(name("out"), qos=1)
-            peer.subscribe(name("in"), 1)
-            for text in texts:
-                peer.publish(name("out"), payload=text, qos=1)
-            assert [payload.decode() for payload in outside.payloads(len(texts))] == texts
-            outside.publish_all(name("in"), [text.encode() for text in texts], qos=1)
-            assert [message["payload"] for message in peer.take(len(texts))] == texts
-            for size in sizes:
-                peer.publish(name("out"), size=size, qos=1)
-            assert [len(payload) for payload in outside.payloads(len(sizes))] == sizes
-            outside.publish_all(name("in"), [b"a" * size for size in sizes], qos=1)
-            got = [message["payload"] for message in peer.take(len(sizes))]
-            assert [one if isinstance(one, int) else len(one) for one in got] == sizes
-            assert compressing.count(door, "compressing_connections") == (0 if door == "off" else 1)
-            plain, wire = (compressing.count(door, f"deflate_{kind}_bytes_total") for kind in ("plain", "wire"))
-            inflated, came = (compressing.count(door, f"inflate_{kind}_bytes_total") for kind in ("plain", "wire"))
-            if door == "off":
-                assert plain == wire == inflated == came == 0
-            else:
-                assert wire < plain / 2 and came < inflated / 2 and wire > 0 and came > 0
-    finally:
-        driver.close()
+    peer = driver.peer(name.client("n"), protocol="ws", path="/mqtt")
+    with PahoPeer(compressing.broker, name.client("p")) as outside:
+        outside.subscribe(name("out"), qos=1)
+        peer.subscribe(name("in"), 1)
+        for text in texts:
+            peer.publish(name("out"), payload=text, qos=1)
+        assert [payload.decode() for payload in outside.payloads(len(texts))] == texts
+        outside.publish_all(name("in"), [text.encode() for text in texts], qos=1)
+        assert [message["payload"] for message in peer.take(len(texts))] == texts
+        for size in sizes:
+            peer.publish(name("out"), size=size, qos=1)
+        assert [len(payload) for payload in outside.payloads(len(sizes))] == sizes
+        outside.publish_all(name("in"), [b"a" * size for size in sizes], qos=1)
+        got = [message["payload"] for message in peer.take(len(sizes))]
+        assert [one if isinstance(one, int) else len(one) for one in got] == sizes
+        assert compressing.count(door, "compressing_connections") == (0 if door == "off" else 1)
+        plain, wire = (compressing.count(door, f"deflate_{kind}_bytes_total") for kind in ("plain", "wire"))
+        inflated, came = (compressing.count(door, f"inflate_{kind}_bytes_total") for kind in ("plain", "wire"))
+        if door == "off":
+            assert plain == wire == inflated == came == 0
+        else:
+            assert wire < plain / 2 and came < inflated / 2 and wire > 0 and came > 0
+    peer.drop()
     wait_until(lambda: compressing.count(door, "compressing_connections") == 0, "the connection has gone")
     assert compressing.count(door, "compression_memory_bytes") < 5_000_000
 
@@ -98,14 +89,14 @@ def test_mqttjs(compressing, name, door):
 @pytest.mark.parametrize(
     "door,offer,agreed",
     [
-        ("usual", b"permessage-deflate; client_max_window_bits", BOTH + b"; client_max_window_bits=15"),
-        ("usual", b"permessage-deflate; server_max_window_bits=10", BOTH + b"; server_max_window_bits=10"),
-        ("usual", b"permessage-deflate; mystery, permessage-deflate", BOTH),
-        ("usual", b"permessage-deflate; server_max_window_bits=99", None),
-        ("usual", b"permessage-deflate; client_no_context_takeover; client_no_context_takeover", None),
-        ("usual", b"x-webkit-deflate-frame", None),
-        ("context", b"permessage-deflate", b"permessage-deflate"),
-        ("off", b"permessage-deflate", None),
+        ("usual", "permessage-deflate; client_max_window_bits", BOTH + "; client_max_window_bits=15"),
+        ("usual", "permessage-deflate; server_max_window_bits=10", BOTH + "; server_max_window_bits=10"),
+        ("usual", "permessage-deflate; mystery, permessage-deflate", BOTH),
+        ("usual", "permessage-deflate; server_max_window_bits=99", None),
+        ("usual", "permessage-deflate; client_no_context_takeover; client_no_context_takeover", None),
+        ("usual", "x-webkit-deflate-frame", None),
+        ("context", "permessage-deflate", "permessage-deflate"),
+        ("off", "permessage-deflate", None),
     ],
 )
 def test_what_is_agreed_on(compressing, door, offer, agreed):
@@ -128,7 +119,7 @@ def long_frame(payload, first=0xC2):
 
 def test_a_small_message_that_stands_for_an_enormous_one(compressing, name):
     """300 MB in 300 KB: a packet beyond the limit is refused at its first bytes, and nothing of it is kept."""
-    _, link = compressing.connect("usual", b"permessage-deflate")
+    _, link = compressing.connect("usual", "permessage-deflate")
     before = compressing.broker.resident_bytes()
     at = len(compressing.broker.log())
     packet = b"\x10\x0e\x00\x04MQTT\x04\x02\x00\x3c\x00\x02bo" + b"\x30\xff\xff\xff\x7f\x00\x01t"
@@ -152,7 +143,7 @@ def test_a_small_message_that_stands_for_an_enormous_one(compressing, name):
 
 def test_packets_by_the_million_in_a_small_message(compressing, name):
     """What a message stands for is read in turn with the others, a little at a time."""
-    _, link = compressing.connect("usual", b"permessage-deflate")
+    _, link = compressing.connect("usual", "permessage-deflate")
     pings = b"\x10\x0e\x00\x04MQTT\x04\x02\x00\x3c\x00\x02pi" + b"\xc0\x00" * 2_000_000
     with link, PahoPeer(compressing.broker, name.client("stays")) as peer:
         peer.subscribe(name("t"), qos=1)
@@ -174,7 +165,7 @@ def test_packets_by_the_million_in_a_small_message(compressing, name):
 )
 def test_what_breaks_the_rules(compressing, sent, code):
     at = len(compressing.broker.log())
-    _, link = compressing.connect("usual", b"permessage-deflate")
+    _, link = compressing.connect("usual", "permessage-deflate")
     with link:
         link.sendall(sent)
         answer = b""

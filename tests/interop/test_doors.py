@@ -7,11 +7,13 @@ import subprocess
 
 import pytest
 
+import metrics
 import programs
-from broker_process import free_port
+from broker_process import SharedBrokers, free_port, wait_until
 from certificates import Authority
 from doors import PSK, Door, Doors
-from node_peer import NodeDriver, Refused
+from layers import frame, upgrade
+from node_peer import Refused
 from paho_peer import V5, V31, V311, PahoPeer
 
 pytestmark = pytest.mark.petrel_only
@@ -19,29 +21,16 @@ THROUGH = ["tls", "certificate", "ws", "wss", "http", "https"]
 
 
 @pytest.fixture(scope="session")
-def shared_doors(tmp_path_factory, authority):
-    running = {}
-    yield running, lambda threads: Doors(tmp_path_factory.mktemp(f"d{threads}"), authority, threads)
-    for doors in running.values():
-        doors.broker.stop()
+def shared_doors():
+    with SharedBrokers() as running:
+        yield running
 
 
 @pytest.fixture
-def doors(shared_doors, threads):
-    """A broker with all doors. The test under which it dies fails; the next one gets a new broker."""
-    running, make = shared_doors
-    if threads not in running:
-        running[threads] = make(threads)
-        running[threads].broker.start()
-    yield running[threads]
-    broker = running[threads].broker
-    try:
-        assert broker.alive(), f"the broker ended with {broker.process.returncode}:\n{broker.log()[-6000:]}"
-        broker.check_log()
-    except AssertionError:
-        del running[threads]
-        broker.kill()
-        raise
+def doors(shared_doors, threads, tmp_path_factory, authority):
+    """A broker with all doors."""
+    with shared_doors.lend(threads, lambda: Doors(tmp_path_factory.mktemp(f"d{threads}"), authority, threads).start()) as running:
+        yield running
 
 
 @pytest.mark.parametrize("door", THROUGH)
@@ -62,18 +51,15 @@ def test_paho(doors, name, door, version):
 
 @pytest.mark.parametrize("door", THROUGH)
 @pytest.mark.parametrize("level", [3, 4, 5])
-def test_mqttjs(doors, name, door, level):
-    driver = NodeDriver(doors[door])
-    try:
-        for number in range(4):
-            peer = driver.peer(name.client(f"n{number}"), level, **doors[door].options)
-            assert peer.subscribe(name(f"t{number}"), 2) == [2]
-            peer.publish_many(name(f"t{number}"), 100, qos=2)
-            assert [message["payload"] for message in peer.take(100)] == [str(index) for index in range(100)]
-            peer.publish(name(f"t{number}"), size=1_000_000, qos=1)
-            assert peer.take()[0]["payload"] == 1_000_000
-    finally:
-        driver.close()
+def test_mqttjs(doors, drive_node, name, door, level):
+    driver = drive_node(doors[door])
+    for number in range(4):
+        peer = driver.peer(name.client(f"n{number}"), level, **doors[door].options)
+        assert peer.subscribe(name(f"t{number}"), 2) == [2]
+        peer.publish_many(name(f"t{number}"), 100, qos=2)
+        assert [message["payload"] for message in peer.take(100)] == [str(index) for index in range(100)]
+        peer.publish(name(f"t{number}"), size=1_000_000, qos=1)
+        assert peer.take()[0]["payload"] == 1_000_000
 
 
 def mosquitto(doors, door, *args, check=True):
@@ -170,24 +156,6 @@ def test_websocket_shutdown_is_going_away(start_doors):
     assert doors.broker.wait() == 0
 
 
-def upgrade(link, path="/mqtt", protocol="mqtt", origin=None):
-    extra = f"Origin: {origin}\r\n" if origin else ""
-    link.sendall(
-        f"GET {path} HTTP/1.1\r\nHost: b\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n{extra}"
-        f"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: {protocol}\r\n\r\n".encode()
-    )
-    answer = b""
-    while b"\r\n\r\n" not in answer:
-        answer += link.recv(1)
-    return answer.split(b"\r\n")[0].decode()
-
-
-def frame(payload, opcode=2):
-    """A masked frame, of the mask that changes nothing."""
-    assert len(payload) < 126
-    return bytes([0x80 | opcode, 0x80 | len(payload)]) + bytes(4) + payload
-
-
 @pytest.mark.parametrize("door", ["ws", "http"])
 def test_websocket_closes_with_the_right_code(doors, door):
     for sent, code, why in [
@@ -198,7 +166,7 @@ def test_websocket_closes_with_the_right_code(doors, door):
     ]:
         at = len(doors.broker.log())
         with socket.create_connection(("127.0.0.1", doors[door].port), timeout=15) as link:
-            assert "101" in upgrade(link)
+            assert upgrade(link).startswith("HTTP/1.1 101 ")
             link.sendall(sent)
             answer = b""
             while piece := link.recv(200):
@@ -209,14 +177,14 @@ def test_websocket_closes_with_the_right_code(doors, door):
 
 
 def test_websocket_refusals(doors):
-    for arguments, status in [
-        ({"path": "/other"}, "404"),
-        ({"protocol": "chat"}, "400"),
-        ({"origin": "https://evil.example"}, "403"),
-        ({"origin": "https://chat.example"}, "101"),
+    for headers, arguments, status in [
+        ([], {"path": "/other"}, 404),
+        ([], {"protocol": "chat"}, 400),
+        (["Origin: https://evil.example"], {}, 403),
+        (["Origin: https://chat.example"], {}, 101),
     ]:
         with socket.create_connection(("127.0.0.1", doors["pages"].port), timeout=15) as link:
-            assert status in upgrade(link, **arguments), arguments
+            assert upgrade(link, *headers, **arguments).startswith(f"HTTP/1.1 {status} "), (headers, arguments)
 
 
 def test_mqtt_packets_in_any_frames(doors):
@@ -285,9 +253,17 @@ def test_reload_changes_certificates_and_nobody_is_dropped(start_doors, authorit
 
 
 def test_rules_of_one_listener(start_broker, name):
-    port = free_port()
-    broker = start_broker(listeners=[{"address": f"tcp://127.0.0.1:{port}", "versions": ["5.0"], "max_qos": 1, "max_connections": 2}])
+    port, http = free_port(), free_port()
+    address = f"tcp://127.0.0.1:{port}"
+    broker = start_broker(listeners=[{"address": address, "versions": ["5.0"], "max_qos": 1, "max_connections": 2},
+                                     {"address": f"http://127.0.0.1:{http}"}])
     strict = Door("strict", port, host="127.0.0.1")
+
+    def wait_for_connections(count):
+        """Those that have ended have left their places."""
+        wait_until(lambda: metrics.value(metrics.read(f"http://127.0.0.1:{http}/metrics"), "petrel_listener_connections", listener=address) == count,
+                   f"{count} connections are left")
+
     with PahoPeer(broker, name.client("free")) as free, PahoPeer(strict, name.client("bound")) as bound:
         assert bound.connack.MaximumQoS == 1
         assert bound.subscribe(name("t"), qos=2) == [1]
@@ -297,10 +273,12 @@ def test_rules_of_one_listener(start_broker, name):
         assert b"unacceptable protocol version" in done.stderr
         assert "does not speak that version" in broker.wait_log("connection refused.*version")
         at = len(broker.log())
+        wait_for_connections(1)
         with PahoPeer(strict, name.client("second")):
             with socket.create_connection(("127.0.0.1", port), timeout=15) as third:
                 assert third.recv(1) == b""
             broker.wait_log("connection refused.*max_connections", start=at)
+    wait_for_connections(0)
     with PahoPeer(strict, name.client("loud")) as loud:
         loud.client.publish(name("t"), b"", qos=2)
         assert loud.ended.wait(15)
@@ -314,10 +292,6 @@ def test_a_unix_socket_is_made_and_removed(start_doors):
     assert not doors.unix.exists()
 
 
-def test_mqttjs_refuses_a_broker_it_cannot_trust(doors, name):
-    driver = NodeDriver(doors["wss"])
-    try:
-        with pytest.raises(Refused, match="certificate|signed"):
-            driver.peer(name.client("n"), protocol="wss", path="/mqtt")
-    finally:
-        driver.close()
+def test_mqttjs_refuses_a_broker_it_cannot_trust(doors, drive_node, name):
+    with pytest.raises(Refused, match="certificate|signed"):
+        drive_node(doors["wss"]).peer(name.client("n"), protocol="wss", path="/mqtt")

@@ -22,8 +22,7 @@ pytestmark = pytest.mark.petrel_only
 
 @pytest.fixture(scope="module")
 def doors(tmp_path_factory, authority):
-    started = Doors(tmp_path_factory.mktemp("http"), authority, 2, config='[log]\nlevel = "debug"\n')
-    started.broker.start()
+    started = Doors(tmp_path_factory.mktemp("http"), authority, 2, config='[log]\nlevel = "debug"\n').start()
     yield started
     started.broker.stop()
 

@@ -66,37 +66,34 @@ def test_acknowledged_messages_are_not_lost_at_shutdown(start_broker, name):
     assert running.wait() == 0
 
 
-def test_shutdown_with_a_client_that_never_reads(start_broker, name):
+@pytest.fixture
+def stuck(start_broker, name):
+    """A broker with much for a peer that does not read it, and the client that has sent it."""
+    running = start_broker()
+    peer = RawPeer(running, receive_buffer=4096)
+    peer.connect("stuck-peer")
+    peer.subscribe(name("t"), 0)
+    with peer, RawPeer(running) as sender:
+        sender.connect("sender")
+        for _ in range(100):
+            sender.publish(name("t"), b"x" * 65536)
+        sender.ping()
+        yield running, sender
+
+
+def test_shutdown_with_a_client_that_never_reads(stuck):
     """One stuck peer does not keep the broker from ending."""
-    running = start_broker()
-    stuck = RawPeer(running, receive_buffer=4096)
-    stuck.connect("stuck-peer")
-    stuck.subscribe(name("t"), 0)
-    with RawPeer(running) as sender:
-        sender.connect("sender")
-        for _ in range(100):
-            sender.publish(name("t"), b"x" * 65536)
-        sender.ping()
-        running.signal()
-        assert disconnect_reason(sender.expect_closed()) == 0x8B
+    running, sender = stuck
+    running.signal()
+    assert disconnect_reason(sender.expect_closed()) == 0x8B
     assert running.wait() == 0
-    stuck.close()
 
 
-def test_second_signal_ends_at_once(start_broker, name):
-    running = start_broker()
-    stuck = RawPeer(running, receive_buffer=4096)
-    stuck.connect("stuck-peer")
-    stuck.subscribe(name("t"), 0)
-    with RawPeer(running) as sender:
-        sender.connect("sender")
-        for _ in range(100):
-            sender.publish(name("t"), b"x" * 65536)
-        sender.ping()
+def test_second_signal_ends_at_once(stuck):
+    running, _ = stuck
     running.signal()
     running.signal()
     running.wait(5)
-    stuck.close()
 
 
 def test_sigint_is_like_sigterm(start_broker):

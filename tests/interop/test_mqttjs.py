@@ -2,16 +2,14 @@
 
 import pytest
 
-from node_peer import NodeDriver, Refused
+from node_peer import Refused
 
 LEVELS = [3, 4, 5]
 
 
 @pytest.fixture
-def node(broker):
-    driver = NodeDriver(broker)
-    yield driver
-    driver.close()
+def node(broker, drive_node):
+    return drive_node(broker)
 
 
 @pytest.mark.parametrize("level", LEVELS)
@@ -135,14 +133,10 @@ def test_large_payload(node, name):
 
 
 @pytest.mark.petrel_only
-def test_takeover_tells_the_older_connection(node, name):
+def test_takeover_tells_the_older_connection(node, drive_node, name):
     older = node.peer(name.client("twin"))
-    driver = NodeDriver(node.broker)
-    try:
-        driver.peer(name.client("twin"))
-        assert older.wait_closed() == 0x8E
-    finally:
-        driver.close()
+    drive_node(node.broker).peer(name.client("twin"))
+    assert older.wait_closed() == 0x8E
 
 
 def test_assigned_client_identifier(node):

@@ -261,3 +261,44 @@ def test_a_timeout_bounds_the_wait_for_a_silent_server():
         port = str(silent.getsockname()[1])
         command = [*programs.SUBSCRIBERS["petrel"], "-p", port, "-t", "t", "-W", "1"]
         assert subprocess.run(command, capture_output=True, timeout=8, check=False).returncode == 27
+
+
+def packets(output, client):
+    """What -d tells of the packets: "sending CONNECT" and so on. Petrel tells more of each in words of its own."""
+    return re.findall(rf"^Client {client} ((?:sending|received) [A-Z]+)", output.decode(), re.MULTILINE)
+
+
+@pytest.mark.parametrize("kind", ["mosquitto", "petrel"])
+@pytest.mark.parametrize(
+    "qos,answers",
+    [("0", []), ("1", ["received PUBACK"]), ("2", ["received PUBREC", "sending PUBREL", "received PUBCOMP"])],
+)
+def test_debug_shows_the_packets_of_a_publisher(broker, name, kind, qos, answers):
+    done = publish(broker, "-d", "-i", name.client("p"), "-q", qos, "-t", name("t"), "-m", "hello", kind=kind)
+    assert packets(done.stdout, name.client("p")) == ["sending CONNECT", "received CONNACK", "sending PUBLISH", *answers, "sending DISCONNECT"]
+    assert f"'{name('t')}'" in done.stdout.decode() and "5 bytes" in done.stdout.decode()
+    assert done.stderr == b""
+
+
+@pytest.mark.parametrize("kind", ["mosquitto", "petrel"])
+def test_debug_shows_the_packets_of_a_subscriber_between_its_messages(broker, name, kind):
+    publish(broker, "-r", "-q", "1", "-t", name("t"), "-m", "hello")
+    done = run_subscriber(broker, "-d", "-i", name.client("s"), "-q", "1", "-t", name("t"), "-C", "1", kind=kind)
+    expected = ["sending CONNECT", "received CONNACK", "sending SUBSCRIBE", "received SUBACK", "received PUBLISH", "sending PUBACK", "sending DISCONNECT"]
+    assert packets(done.stdout, name.client("s")) == expected
+    before, _, after = done.stdout.partition(b"\nhello\n")
+    assert b"received PUBLISH" in before and b"sending DISCONNECT" in after
+    assert done.stderr == b""
+
+
+def test_debug_of_petrel_tells_what_is_in_the_packets(broker, name):
+    done = publish(broker, "-d", "-V", "5", "-t", name("nobody"), "-m", "hi", "-q", "1", "-r", kind="petrel")
+    first, second, *rest = done.stdout.decode().splitlines()
+    assert first == "Client sending CONNECT (MQTT 5.0, clean 1, keep alive 60 s)"
+    assert re.fullmatch(r"Client received CONNACK \(success, session present 0, client id '.+'\)", second)
+    topic = name("nobody")
+    assert rest == [
+        f"Client sending PUBLISH (dup 0, QoS 1, retain 1, id 1, '{topic}', 2 bytes)",
+        "Client received PUBACK (id 1, no matching subscribers)",
+        "Client sending DISCONNECT",
+    ]

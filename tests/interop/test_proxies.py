@@ -1,17 +1,17 @@
 """Behind proxies: the PROXY protocol by hand and by HAProxy, X-Forwarded-For, and mount points of tenants."""
 
-import base64
 import os
 import shutil
 import socket
 import ssl
-import struct
 
 import pytest
 
 import programs
 from broker_process import free_port
 from doors import Door
+from layers import frame, upgrade
+from packet_socket import CONNECT, packet, string
 from paho_peer import V5, V311, PahoPeer
 from proxies import HaProxy, certificate_tlv, header_v2
 
@@ -22,9 +22,12 @@ PROXIED = {"proxy_protocol": True, **BEHIND}
 DEBUG = ["--log-level", "debug"]
 
 
+def connect_packet(client_id):
+    return packet(CONNECT, 0, string("MQTT") + b"\x04\x02\x00\x3c" + string(client_id))
+
+
 def connect(link, client_id):
-    body = b"\x00\x04MQTT\x04\x02\x00\x3c" + struct.pack("!H", len(client_id)) + client_id.encode()
-    link.sendall(b"\x10" + bytes([len(body)]) + body)
+    link.sendall(connect_packet(client_id))
 
 
 def dial(port, source="127.0.0.1"):
@@ -44,22 +47,13 @@ def ended(link):
     return True
 
 
-def upgrade(link, *headers):
-    link.sendall(
-        b"GET /mqtt HTTP/1.1\r\nHost: b\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: "
-        + base64.b64encode(bytes(16)) + b"\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: mqtt\r\n"
-        + b"".join(header.encode() + b"\r\n" for header in headers) + b"\r\n"
-    )
-    answer = b""
-    while b"\r\n\r\n" not in answer:
-        answer += link.recv(1)
-    assert b" 101 " in answer, answer
+def open_websocket(link, *headers):
+    head = upgrade(link, *headers)
+    assert head.startswith("HTTP/1.1 101 "), head
 
 
 def connect_in_frame(link, client_id):
-    body = b"\x00\x04MQTT\x04\x02\x00\x3c" + struct.pack("!H", len(client_id)) + client_id.encode()
-    packet = b"\x10" + bytes([len(body)]) + body
-    link.sendall(b"\x82" + bytes([0x80 | len(packet)]) + bytes(4) + packet)
+    link.sendall(frame(connect_packet(client_id)))
     assert link.recv(6) == b"\x82\x04\x20\x02\x00\x00"
 
 
@@ -174,13 +168,13 @@ def test_the_header_comes_before_tls_and_websocket(behind, name, authority):
     for door in ("ws", "http"):
         with dial(ports[door]) as link:
             link.sendall(header_v2("192.0.2.7", 4711))
-            upgrade(link)
+            open_websocket(link)
             connect_in_frame(link, name.client(door))
         assert "192.0.2.7:4711" in broker.wait_log(f"client connected.*{name.client(door)}")
     # A proxy that is trusted may itself be reached through one of HTTP: what PROXY names is no proxy here.
     with dial(ports["ws"]) as link:
         link.sendall(V1)
-        upgrade(link, "X-Forwarded-For: 203.0.113.66")
+        open_websocket(link, "X-Forwarded-For: 203.0.113.66")
         connect_in_frame(link, name.client("both"))
     assert "192.0.2.7:4711" in broker.wait_log(f"client connected.*{name.client('both')}")
 
@@ -220,7 +214,7 @@ def test_the_certificate_that_a_proxy_has_verified(behind, name):
 def test_the_address_that_http_tells(behind, name, door, header, address):
     broker, ports = behind
     with dial(ports[door]) as link:
-        upgrade(link, header)
+        open_websocket(link, header)
         connect_in_frame(link, name.client("c"))
         address = address or "127.0.0.1:%d" % link.getsockname()[1]
     line = broker.wait_log(f"client connected.*{name.client('c')}").replace('"', "")
@@ -248,7 +242,7 @@ def test_haproxy(behind, name, tmp_path, authority):
             with dial(proxy.ports[road], "127.0.0.2") as plain:
                 link = context.wrap_socket(plain, server_hostname="localhost") if road in ("through", "named") else plain
                 if road == "web":
-                    upgrade(link)
+                    open_websocket(link)
                     connect_in_frame(link, name.client(road))
                 else:
                     connect(link, name.client(road))

@@ -1,5 +1,6 @@
 """Starts a petrel, waits until it listens, watches it, and stops it with the checks every test owes it."""
 
+import contextlib
 import json
 import os
 import pathlib
@@ -183,3 +184,36 @@ class Broker:
         if self.alive():
             self.process.kill()
             self.process.wait()
+
+
+class SharedBrokers:
+    """What tests share, by a key: brokers, or whatever has one as its `broker`. Left, it stops all."""
+
+    def __init__(self):
+        self._running = {}
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for one in self._running.values():
+            self._broker(one).stop()
+
+    @staticmethod
+    def _broker(one):
+        return getattr(one, "broker", one)
+
+    @contextlib.contextmanager
+    def lend(self, key, start):
+        """The one that runs, or start(). The test under which the broker dies fails; the next one gets a new one."""
+        if key not in self._running:
+            self._running[key] = start()
+        yield self._running[key]
+        broker = self._broker(self._running[key])
+        try:
+            assert broker.alive(), f"the broker ended with {broker.process.returncode}:\n{broker.log()[-6000:]}"
+            broker.check_log()
+        except AssertionError:
+            del self._running[key]
+            broker.kill()
+            raise

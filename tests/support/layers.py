@@ -5,23 +5,37 @@ import socket
 import ssl
 
 
+def upgrade_request(*headers, path="/mqtt", protocol="mqtt"):
+    lines = [f"GET {path} HTTP/1.1", "Host: broker", "Upgrade: websocket", "Connection: Upgrade", *headers]
+    lines += ["Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Version: 13", f"Sec-WebSocket-Protocol: {protocol}"]
+    return "\r\n".join([*lines, "", ""]).encode()
+
+
+def upgrade(link, *headers, **more):
+    """Asks for WebSocket. The head of the answer; what follows it is not read."""
+    link.sendall(upgrade_request(*headers, **more))
+    answer = b""
+    while not answer.endswith(b"\r\n\r\n"):
+        byte = link.recv(1)
+        assert byte, f"no answer: {answer}"
+        answer += byte
+    return answer.decode()
+
+
+def frame(payload, opcode=2):
+    """A masked frame, of the mask that changes nothing."""
+    assert len(payload) < 126
+    return bytes([0x80 | opcode, 0x80 | len(payload)]) + bytes(4) + payload
+
+
 class WebSocket:
     """Sends each piece as one frame, reads the payload of frames. A Close frame is the end."""
 
     def __init__(self, below):
         self.below = below
         self.frames, self.payload = bytearray(), bytearray()
-        self.below.sendall(
-            b"GET /mqtt HTTP/1.1\r\nHost: broker\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: "
-            b"dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: mqtt\r\n\r\n"
-        )
-        while b"\r\n\r\n" not in self.frames:
-            piece = self.below.recv(4096)
-            assert piece, f"no upgrade: {bytes(self.frames)}"
-            self.frames += piece
-        head, _, rest = self.frames.partition(b"\r\n\r\n")
-        assert head.startswith(b"HTTP/1.1 101"), bytes(head)
-        self.frames = bytearray(rest)
+        head = upgrade(below)
+        assert head.startswith("HTTP/1.1 101 "), head
 
     def sendall(self, data):
         size = len(data)

@@ -2,6 +2,7 @@
 
 #include <rocksdb/db.h>
 
+#include "base/release_memory.h"
 #include "storage/rocksdb/queue_scan.h"
 
 namespace petrel::storage::rocks {
@@ -46,7 +47,7 @@ void GroupWriter::clear() {
   // What one very large group needed is given back.
   if (batch_.GetDataSize() > kKeptBytes) batch_ = rocksdb::WriteBatch();
   if (touched_.size() > kKeptSessions) touched_.resize(kKeptSessions);
-  if (entries_.capacity() > kKeptSessions) entries_ = {};
+  if (entries_.capacity() > kKeptSessions) release_memory(entries_);
   batch_.Clear();
   entries_.clear();
   ++group_number_;

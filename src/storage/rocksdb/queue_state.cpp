@@ -1,5 +1,7 @@
 #include "storage/rocksdb/queue_state.h"
 
+#include "base/release_memory.h"
+
 namespace petrel::storage::rocks {
 namespace {
 
@@ -88,7 +90,7 @@ bool QueueState::is_waiting(MessageId id) const {
 void QueueState::forget_beyond(std::size_t most_known) {
   if (!complete_ || waiting_.size() <= most_known) return;
   complete_ = false;
-  waiting_ = {};
+  release_memory(waiting_);
 }
 
 void QueueState::rescanned(const std::vector<MessageId>& found, MessageId scanned, bool whole, std::size_t most_known,
