@@ -67,7 +67,7 @@ void Shard::disconnected(Connection& connection, std::string_view why) {
   if (connection.session == nullptr) {
     refusals_.info("connection refused", {{"address", connection.peer_name()},
                                           {"listener", connection.listener_name()},
-                                          {"reason", fmt::format("{} before a complete CONNECT", why)}});
+                                          {"reason", fmt::format("{}, before a complete CONNECT", why)}});
     counters_.connections_refused.add();
   } else {
     log_.debug("client gone", {{"client", connection.session->client_id}, {"reason", why}});

@@ -75,7 +75,9 @@ int run(int argc, char** argv) {
   CLI::App* serve = add_serve(app, serve_options);
   std::string config_path;
   CLI::App* check = app.add_subcommand("check-config", "Check a configuration file and tell all its mistakes");
-  check->add_option("FILE,-c,--config", config_path, "Configuration file (TOML)")->required();
+  check->add_option("-c,--config,FILE", config_path, "Configuration file (TOML), with or without -c")
+      ->required()
+      ->type_name("FILE");
 
   const petrel::cli::StoreCommand store(app);
 

@@ -78,8 +78,8 @@ Server::Connection::Progress Server::Connection::take_request() {
   const Request& request = parsed.request;
   note_client(request);
   const std::string& path = server_.sites_[site].websocket_path;
-  // Whatever is wrong with an upgrade, the WebSocket's own handshake answers.
-  if (path.empty() ? request.is_upgrade : request.path == path) {
+  // Whatever is wrong with an upgrade, its path included, the WebSocket's own handshake answers and logs.
+  if (request.is_upgrade || (!path.empty() && request.path == path)) {
     server_.upgrade(*this);
     return Progress::kGone;
   }

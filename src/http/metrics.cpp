@@ -130,7 +130,7 @@ std::string metrics_text(const broker::SysTotals& totals, const Drops& drops, st
   text.counter("received_bytes_total", "Bytes of packets from clients.", totals.bytes_received);
   text.counter("sent_bytes_total", "Bytes of packets to clients.", totals.bytes_sent);
   text.family("dropped_total", "counter", "Messages dropped, by reason.");
-  text.value("dropped_total", "reason", "slow_consumer", drops.slow_consumer);
+  text.value("dropped_total", "reason", "slow_reader", drops.slow_consumer);
   text.value("dropped_total", "reason", "queue_full", drops.queue_full);
   text.value("dropped_total", "reason", "expired", drops.expired);
   text.value("dropped_total", "reason", "outstayed", totals.dropped_outstayed);

@@ -205,6 +205,8 @@ Result<Endpoint, AddressError> parse_endpoint(std::string_view url) {
     if (!why.empty()) return bad(why);
     return endpoint;
   }
+  if (url.starts_with("mqtt://")) return bad("it does not begin with tcp://, as mqtt:// is called here");
+  if (url.starts_with("mqtts://")) return bad("it does not begin with tls://, as mqtts:// is called here");
   return bad("it does not begin with tcp:// or another of the known schemes");
 }
 

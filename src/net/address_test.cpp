@@ -32,12 +32,12 @@ TEST(Address, SaysWhatIsWrongAndWhatToWrite) {
   };
   for (const Case& c :
        {Case{"", "does not begin with tcp://"}, Case{"localhost:1883", "does not begin with tcp://"},
-        Case{"mqtt://127.0.0.1:1", "does not begin with tcp://"}, Case{"tcp://127.0.0.1", "the port is missing"},
-        Case{"tcp://[::1]", "the port is missing"}, Case{"tcp://127.0.0.1:", "not a number"},
-        Case{"tcp://127.0.0.1:65536", "not a number"}, Case{"tcp://127.0.0.1:18x", "not a number"},
-        Case{"tcp://127.0.0.1:-1", "not a number"}, Case{"tcp://::1:1883", "stands in brackets"},
-        Case{"tcp://:1883", "the host is missing"}, Case{"tcp://[]:1883", "the host is missing"},
-        Case{"tcp://256.1.1.1.1:1883", "host \"256.1.1.1.1\""},
+        Case{"mqtt://127.0.0.1:1", "as mqtt:// is called here"}, Case{"mqtts://127.0.0.1:1", "begin with tls://"},
+        Case{"tcp://127.0.0.1", "the port is missing"}, Case{"tcp://[::1]", "the port is missing"},
+        Case{"tcp://127.0.0.1:", "not a number"}, Case{"tcp://127.0.0.1:65536", "not a number"},
+        Case{"tcp://127.0.0.1:18x", "not a number"}, Case{"tcp://127.0.0.1:-1", "not a number"},
+        Case{"tcp://::1:1883", "stands in brackets"}, Case{"tcp://:1883", "the host is missing"},
+        Case{"tcp://[]:1883", "the host is missing"}, Case{"tcp://256.1.1.1.1:1883", "host \"256.1.1.1.1\""},
         Case{"ws://127.0.0.1:80/mqtt", "a path does not belong"},
         Case{"unix://petrel.sock", "does not begin with a slash"}, Case{"unix:///", "ends with one"}}) {
     const auto address = parse_endpoint(c.url);

@@ -193,7 +193,7 @@ std::optional<Refusal> Request::judge(const WebSocketSettings& settings) {
     if (count(once) > 1) return Refusal{400, "a header twice that may come once"};
   if (method_ != "GET") return Refusal{405, "not GET"};
   if (!settings.path.empty() && target_.substr(0, target_.find('?')) != settings.path)
-    return Refusal{404, "another path"};
+    return Refusal{404, "another path; WebSocket is at the listener's path, by default /mqtt"};
   if (!lists("Upgrade", "websocket") || !lists("Connection", "upgrade"))
     return Refusal{426, "not an upgrade to WebSocket"};
   if (value("Sec-WebSocket-Version") != "13") return Refusal{426, "not version 13 of WebSocket"};

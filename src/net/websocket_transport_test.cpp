@@ -40,7 +40,8 @@ TEST_F(WebSocketTransportTest, RefusesARequestAndSaysSo) {
   const IoResult result = read();
   EXPECT_EQ(result.status, IoStatus::kError);
   EXPECT_EQ(result.error, EPROTO);
-  EXPECT_EQ(transport_->failure(result), "WebSocket handshake: another path");
+  EXPECT_EQ(transport_->failure(result),
+            "WebSocket handshake: another path; WebSocket is at the listener's path, by default /mqtt");
   EXPECT_TRUE(below_->output.starts_with("HTTP/1.1 404 Not Found\r\n"));
   EXPECT_TRUE(below_->ended);
 }

@@ -100,7 +100,8 @@ constexpr ConfigKey store() {
   ConfigKey key{"", "store", KeyKind::kText, "",
                 "Where sessions and messages are kept: \"rocksdb:DIRECTORY\", on disk; \"rocksdb\", on disk in "
                 "$STATE_DIRECTORY, /var/lib/petrel (root, or where it can be written), $XDG_STATE_HOME/petrel or "
-                "~/.local/state/petrel; \"memory\", for as long as the process lives."};
+                "~/.local/state/petrel, without a home petrel-data where it was started; \"memory\", for as long as "
+                "the process lives."};
   key.text = &Config::store;
   return key;
 }

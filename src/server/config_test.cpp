@@ -128,6 +128,9 @@ TEST(Config, AnonymousAccessOffLoopbackIsExplicit) {
   EXPECT_EQ(check("tcp://[::1]:1883", std::nullopt), "");
   EXPECT_THAT(check("tcp://0.0.0.0:1883", std::nullopt),
               HasSubstr("write allow_anonymous = true under its [[listener]] or start with --allow-anonymous"));
+  EXPECT_THAT(check("http://0.0.0.0:8080", std::nullopt),
+              HasSubstr("if it is for pages alone, allow_anonymous = false"));
+  EXPECT_EQ(check("http://0.0.0.0:8080", false), "");
   EXPECT_EQ(check("tcp://0.0.0.0:1883", true), "");
   EXPECT_EQ(check("tcp://0.0.0.0:1883", false), "");
 }
@@ -153,12 +156,11 @@ TEST(Config, SaysWhatAListenersKeyMayHold) {
   EXPECT_THAT(
       mistakes_of("[[listener]]\naddress = \"x\"\nversions = [\"4\"]\nmax_qos = 3\nclient_certificates = \"yes\"\n"
                   "key = 1\n"),
-      ElementsAre(
-          "p.toml:3:12: \"listener.versions\" must be an array of \"3.1\" or \"3.1.1\" or \"5.0\", not an array",
-          "p.toml:4:11: \"listener.max_qos\" must be an integer from 0 to 2, not 3",
-          "p.toml:5:23: \"listener.client_certificates\" must be \"none\" or \"optional\" or \"required\", not "
-          "\"yes\"",
-          "p.toml:6:7: \"listener.key\" must be a string or an array of strings, not 1"));
+      ElementsAre("p.toml:3:12: \"listener.versions\" must be an array of \"3.1\" or \"3.1.1\" or \"5.0\", not \"4\"",
+                  "p.toml:4:11: \"listener.max_qos\" must be an integer from 0 to 2, not 3",
+                  "p.toml:5:23: \"listener.client_certificates\" must be \"none\" or \"optional\" or \"required\", not "
+                  "\"yes\"",
+                  "p.toml:6:7: \"listener.key\" must be a string or an array of strings, not 1"));
 }
 
 TEST(Config, AListenersLimitsAreItsOwn) {
@@ -213,6 +215,19 @@ TEST(Config, KeysBelongToTheirDoors) {
   listener.origins = {"https://example.com"};
   EXPECT_THAT(check(listener), HasSubstr("ca_file has no meaning there; it is for tls, wss and https"));
   EXPECT_THAT(check(listener), HasSubstr("origins has no meaning there; it is for ws, wss, http and https"));
+}
+
+TEST(Config, NothingIsTakenThatWouldDoNothing) {
+  ListenerConfig secure{"tls://127.0.0.1:8883"};
+  secure.ca_file = "ca.pem";
+  EXPECT_THAT(check(secure), HasSubstr("CAs and CRLs have no meaning; write client_certificates = \"required\""));
+  secure.client_certificates = "optional";
+  EXPECT_THAT(check(secure), Not(HasSubstr("have no meaning")));
+  ListenerConfig web{"ws://127.0.0.1:8083"};
+  web.origins = {"https://example.com", "null"};
+  EXPECT_EQ(check(web), "");
+  web.origins = {"example.com"};
+  EXPECT_THAT(check(web), HasSubstr("write \"https://example.com\""));
 }
 
 TEST(Config, ContextIsForThoseWhoCompress) {

@@ -167,8 +167,8 @@ class Reader {
       if (known == listener_keys().end()) {
         unknown(kListenerSection, key);
       } else if (!read_listener_value(*known, node, listener)) {
-        mistake(node.source(),
-                fmt::format("\"listener.{}\" must be {}, not {}", known->name, known->allowed_text(), shown(node)));
+        mistake(node.source(), fmt::format("\"listener.{}\" must be {}, not {}", known->name, known->allowed_text(),
+                                           shown(*known, node)));
       }
     }
     if (!table.contains("address"))
@@ -181,6 +181,18 @@ class Reader {
     if (const auto* text = node.as_string()) return toml_string(text->get());
     if (const auto* number = node.as_integer()) return std::to_string(number->get());
     return std::string(type_name(node));
+  }
+
+  // Of an array the first element that cannot be is shown.
+  static std::string shown(const ListenerKey& key, const toml::node& node) {
+    const toml::array* const elements = key.texts != nullptr ? node.as_array() : nullptr;
+    if (elements == nullptr) return shown(node);
+    const auto is_wrong = [&](const toml::node& element) {
+      const auto* text = element.as_string();
+      return text == nullptr || !key.allows(text->get());
+    };
+    const auto wrong = std::ranges::find_if(*elements, is_wrong);
+    return wrong == elements->end() ? shown(node) : shown(*wrong);
   }
 
   static bool read_listener_value(const ListenerKey& key, const toml::node& node, ListenerConfig& listener) {

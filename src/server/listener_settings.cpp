@@ -93,6 +93,19 @@ void proxy_mistakes(const ListenerConfig& listener, const net::Endpoint& endpoin
     mistake("a proxy tells the common name alone; write identity = \"cn\"");
 }
 
+// What would be taken without a word and do nothing.
+template <class Mistake>
+void silent_mistakes(const ListenerConfig& listener, const net::Endpoint& endpoint, const Mistake& mistake) {
+  const bool has_authorities = !listener.ca_file.empty() || !listener.ca_folder.empty() || !listener.crl_file.empty();
+  if (endpoint.is_tls() && has_authorities && listener.client_certificates == "none")
+    mistake(
+        "nobody is asked for a certificate, so CAs and CRLs have no meaning; write client_certificates = \"required\" "
+        "or \"optional\"");
+  for (const std::string& origin : listener.origins)
+    if (origin != "null" && origin.find("://") == std::string::npos)
+      mistake(fmt::format("\"{}\" is no origin; browsers send the scheme, too: write \"https://{}\"", origin, origin));
+}
+
 }  // namespace
 
 net::TlsSettings tls_settings(const ListenerConfig& listener, const net::Endpoint& endpoint) {
@@ -211,8 +224,9 @@ std::vector<std::string> listener_mistakes(const ListenerConfig& listener, const
     mistakes.push_back(
         fmt::format("listener {} can be reached from other machines and there is no authentication; if everybody who "
                     "reaches it may connect, write allow_anonymous = true under its [[listener]] or start with "
-                    "--allow-anonymous",
-                    listener.address));
+                    "--allow-anonymous{}",
+                    listener.address, endpoint.is_http() ? "; if it is for pages alone, allow_anonymous = false" : ""));
+  silent_mistakes(listener, endpoint, mistake);
   proxy_mistakes(listener, endpoint, mistake);
   if (!listener.mount_point.empty() && !broker::is_valid_mount_point(listener.mount_point))
     mistake(

@@ -69,7 +69,7 @@ def test_metrics_are_what_prometheus_reads(doors):
         grown = metrics.value(after, f"petrel_listener_{name}", listener=listener) - metrics.value(before, f"petrel_listener_{name}", listener=listener)
         assert grown >= least, name
     assert {sample.labels["reason"] for sample in after["petrel_dropped"].samples} == {
-        "slow_consumer", "queue_full", "expired", "outstayed", "too_large", "refused"}
+        "slow_reader", "queue_full", "expired", "outstayed", "too_large", "refused"}
     turns = after["petrel_loop_turn_seconds"]
     assert turns.type == "histogram" and {sample.labels["thread"] for sample in turns.samples} == {"0", "1"}
     assert after["petrel_store_commit_seconds"].type == "histogram"
@@ -155,6 +155,14 @@ def test_files(doors, get):
     assert get("/large.bin", "HEAD").headers["Content-Length"] == str(len(content))
     assert get("/sub").headers["Location"] == "/sub/" and get("/sub/").body == b"<p>sub</p>"
     assert get("/nothing").status == 404
+
+
+@pytest.mark.parametrize("path", ["/", "/nothing"])
+def test_an_upgrade_at_another_path_is_told_where_websocket_is(doors, get, path):
+    at = len(doors.broker.log())
+    answer = get(path, Connection="Upgrade", Upgrade="websocket", Sec_WebSocket_Version="13", Sec_WebSocket_Key="AAAAAAAAAAAAAAAAAAAAAA==")
+    assert answer.status == 404 and b"/mqtt" in answer.body
+    doors.broker.wait_log("connection refused.*WebSocket handshake: another path", start=at)
 
 
 @pytest.mark.parametrize("path", ["/../petrel.toml", "/%2e%2e/petrel.toml", "/sub/..%2f..%2fpetrel.toml", "/..%5cpetrel.toml", "/link", "/.env", "//etc/passwd"])

@@ -61,10 +61,10 @@ class NoLog final : public rocksdb::Logger {
   void Logv(const char*, va_list) override {}
 };
 
-rocksdb::DBOptions database_options(rocksdb::Env* env) {
+rocksdb::DBOptions database_options(rocksdb::Env* env, IfMissing if_missing) {
   rocksdb::DBOptions options;
   if (env != nullptr) options.env = env;
-  options.create_if_missing = true;
+  options.create_if_missing = if_missing == IfMissing::kCreate;
   options.create_missing_column_families = true;
   options.max_total_wal_size = kLogBytes;
   options.db_write_buffer_size = kAllMemtableBytes;
@@ -122,6 +122,15 @@ int sync_file(const std::string& path) {
 
 StoreError plain(std::string text) { return {std::move(text)}; }
 
+// Data of a database, but not the file that says which of it counts.
+bool has_lost_its_head(const std::filesystem::path& path) {
+  std::error_code error;
+  if (std::filesystem::exists(path / "CURRENT", error) || error) return false;
+  for (std::filesystem::directory_iterator at(path, error), end; !error && at != end; at.increment(error))
+    if (at->path().extension() == ".sst" || at->path().extension() == ".log") return true;
+  return false;
+}
+
 }  // namespace
 
 Database::Database(std::string path, SessionTable& table, DatabaseSystem system)
@@ -151,8 +160,17 @@ StoreError Database::error(const rocksdb::Status& status) const {
   return plain(fmt::format("the store {}: {}", path_, text));
 }
 
-Result<void, StoreError> Database::open() {
+Result<void, StoreError> Database::open(IfMissing if_missing) {
   close();
+  // RocksDB would begin a new database, and take these files for nobody's and remove them.
+  if (has_lost_its_head(path_))
+    return plain(
+        fmt::format("the store {} is damaged: it has data, but no file CURRENT; restore it from a backup, or begin "
+                    "with an empty one",
+                    path_));
+  std::error_code ignored;
+  if (if_missing == IfMissing::kFail && !std::filesystem::exists(path_ + "/CURRENT", ignored))
+    return plain(fmt::format("{} holds no database: nothing was stored yet, or it was removed", path_));
   {
     // RocksDB may rewrite files as soon as it is open: nothing is to be left out by what the table knew before.
     const std::lock_guard lock(table_.mutex);
@@ -164,7 +182,8 @@ Result<void, StoreError> Database::open() {
   for (std::size_t i = 0; i < kColumns; ++i)
     descriptors.emplace_back(kColumnNames[i], column_options(static_cast<Column>(i), *this, cache));
   rocksdb::DB* opened = nullptr;
-  const rocksdb::Status status = rocksdb::DB::Open(database_options(env_), path_, descriptors, &columns_, &opened);
+  const rocksdb::Status status =
+      rocksdb::DB::Open(database_options(env_, if_missing), path_, descriptors, &columns_, &opened);
   if (!status.ok()) {
     columns_.clear();
     return error(status);

@@ -55,6 +55,8 @@ struct LiveBodies {
   LiveSet set;
 };
 
+enum class IfMissing { kCreate, kFail };
+
 // What a database stands on; what is not given is the real one.
 struct DatabaseSystem {
   rocksdb::Env* env = nullptr;
@@ -71,7 +73,8 @@ class Database {
   Database(const Database&) = delete;
   Database& operator=(const Database&) = delete;
 
-  [[nodiscard]] Result<void, StoreError> open();
+  // Data whose beginning is missing is left as it is, whatever `if_missing` says.
+  [[nodiscard]] Result<void, StoreError> open(IfMissing if_missing = IfMissing::kCreate);
   void close();
   bool is_open() const { return db_ != nullptr; }
 

@@ -294,6 +294,34 @@ TEST_F(Layout, WhatAnotherLaneAcknowledgesInTimeIsNotWritten) {
 
 TEST_F(Layout, ASecondProcessIsRefused) { EXPECT_THAT(refusal(), HasSubstr("is in use by another process")); }
 
+// RocksDB would begin a new database, and take the files of the old one for nobody's.
+TEST_F(Layout, ADatabaseWithoutItsFirstFileIsNotBegunAnew) {
+  namespace fs = std::filesystem;
+  {
+    ContractLane lane(*store_, 0);
+    lane.commit({put_session(1), enqueue(1, id(1), message("x"))});
+  }
+  store_.reset();
+  const fs::path database = fs::path(directory_.path()) / "db";
+  fs::rename(database / "CURRENT", fs::path(directory_.path()) / "CURRENT");
+  for (int attempt = 0; attempt < 2; ++attempt) {
+    EXPECT_THAT(refusal(), HasSubstr("no file CURRENT"));
+    EXPECT_FALSE(check_store(directory_.path()).sound);
+    EXPECT_THAT(describe_store(directory_.path()).lines.front(), HasSubstr("is damaged"));
+  }
+  fs::rename(fs::path(directory_.path()) / "CURRENT", database / "CURRENT");
+  open();
+  ContractLane lane(*store_, 0);
+  EXPECT_THAT(lane.read(1).entries, SizeIs(1));
+}
+
+TEST_F(Layout, CheckingMakesNothing) {
+  store_.reset();
+  std::filesystem::remove_all(directory_.path() + "/db");
+  EXPECT_THAT(check_store(directory_.path()).lines.front(), HasSubstr("holds no database"));
+  EXPECT_FALSE(std::filesystem::exists(directory_.path() + "/db/CURRENT"));
+}
+
 TEST_F(Layout, DamageIsToldAndNeverFatal) {
   {
     ContractLane lane(*store_, 0);

@@ -119,6 +119,11 @@ Result<Snapshot, StoreError> Snapshot::take(const std::string& store_directory) 
     error = take_files(from / "db", to);
     if (!error) return snapshot;
     if (!is_gone(error)) return failure("take a snapshot of", from, error);
+    // Nobody changes them.
+    if (!is_in_use(store_directory))
+      return StoreError{fmt::format(
+          "the store {} is damaged: it has no file CURRENT, or lacks one that this names; restore it from a backup",
+          from.string())};
     std::this_thread::sleep_for(kBetweenAttempts);
   }
   return StoreError{fmt::format(

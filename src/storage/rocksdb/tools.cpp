@@ -39,7 +39,7 @@ StoreCheck check_store(const std::string& directory) {
   }
   rocks::SessionTable table;
   rocks::Database database(opened->database_path(), table);
-  if (auto open = database.open(); !open.has_value()) {
+  if (auto open = database.open(rocks::IfMissing::kFail); !open.has_value()) {
     result.lines.push_back(open.error().what);
     return result;
   }
@@ -62,7 +62,7 @@ StoreCheck describe_store(const std::string& directory) {
   if (!snapshot.has_value()) return failed(snapshot.error());
   rocks::SessionTable table;
   rocks::Database database(snapshot->path() + "/db", table);
-  if (auto opened = database.open(); !opened.has_value()) return failed(opened.error());
+  if (auto opened = database.open(rocks::IfMissing::kFail); !opened.has_value()) return failed(opened.error());
   const auto last = rocks::load_table(database, rocks::LoadWhen::kAtStart);
   if (!last.has_value()) return failed(last.error());
   Counts counts;
