@@ -139,6 +139,8 @@ void GroupWriter::apply(const Acknowledge& change) {
   if (session == nullptr || !session->exists) return;
   for (std::size_t i = session->first_pending; i < session->pending.size(); ++i) {
     Entry& entry = entries_[session->pending[i]];
+    // Those of a lane ascend: it was written before.
+    if (entry.entry->id > change.message && lane_of(entry.entry->id) == lane_of(change.message)) break;
     if (entry.dropped || entry.entry->id != change.message) continue;
     entry.dropped = true;
     ++group_.elided;
