@@ -205,8 +205,8 @@ class Lane {
   virtual void poll(LaneEvents& events) = 0;
 };
 
-// Everything a starting broker must know; queues are not part of it but for their length, of very long ones an
-// estimate, and how many bytes of memory their messages would take at least.
+// Everything a starting broker must know; queues are not part of it but for their length, of very long ones a
+// low estimate, and how many bytes of memory their messages would take at least.
 class Recovery {
  public:
   virtual void on_session(const SessionRecord& record) = 0;

@@ -85,7 +85,7 @@ class QueueHeads {
       if (!key) return damaged("the queue entry", view(iterator.key()));
       if (key->session != id) break;
       session.has_entries = true;
-      ++passed_;
+      largest_bytes_ = std::max(largest_bytes_, iterator.key().size() + iterator.value().size());
       if (session.queue.is_acknowledged(key->message)) continue;
       if (waiting >= QueueState::kKnownOffline && budget_ == 0) {
         whole = false;
@@ -105,18 +105,17 @@ class QueueHeads {
     return {};
   }
 
-  // Of what follows in the session's queue, from what those that were passed take.
+  // How many follow in the session's queue, rather too few than too many: each is taken to be as large as the largest
+  // that was looked at, before compression, and RocksDB to have taken them for twice of what there is.
   std::uint64_t estimate(SessionId id, const rocksdb::Iterator& iterator) {
     const std::string here(view(iterator.key()));
-    const double each =
-        std::max(kLeastBytes, bytes_between(database_, std::string(), here) / static_cast<double>(passed_));
-    return static_cast<std::uint64_t>(bytes_between(database_, here, after_session(id)) / each);
+    return static_cast<std::uint64_t>(bytes_between(database_, here, after_session(id)) /
+                                      (2 * static_cast<double>(largest_bytes_)));
   }
 
-  static constexpr double kLeastBytes = 4;  // of an entry in a file
   Database& database_;
-  std::uint64_t budget_;      // entries that may still be counted
-  std::uint64_t passed_ = 0;  // entries that were looked at
+  std::uint64_t budget_;           // entries that may still be counted
+  std::size_t largest_bytes_ = 1;  // an entry that was looked at
   std::vector<MessageId> waiting_;
 };
 

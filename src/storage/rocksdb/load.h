@@ -21,8 +21,8 @@ inline constexpr std::uint64_t kMostCounted = 1'000'000;
 Result<LastIds, StoreError> load_table(Database& database, LoadWhen when, std::uint64_t most_counted = kMostCounted);
 
 // Everything but the queues' contents, as the table was loaded. Lengths of queues are exact, unless together they have
-// more entries than were to be counted; of their bytes only what each message takes at least, since who takes too many
-// for true drops messages that have room.
+// more entries than were to be counted: of the rest a low estimate, down to a tenth. Of their bytes only what each
+// message takes at least. Who took too many for true would drop messages that have room.
 Result<void, StoreError> report(Database& database, Recovery& recovery);
 
 // Reads and decodes every record, and all checksums: what "petrel store check" says.
