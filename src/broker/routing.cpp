@@ -371,9 +371,9 @@ void Shard::on_departing_page(storage::QueuePage page) {
     leaving.position.advance(entry.id);
     if (entry.shared_group.empty() || entry.message->expired(now_)) continue;
     OutgoingPublish publish(std::move(entry.message), now_, scratch_);
-    deliver_to_another(publish, entry.shared_group, leaving.id);
-    // In one batch with the receiver's entry: the message is in exactly one queue.
+    // In one batch with the receiver's entry: the message is in exactly one queue. The delivery may submit the batch.
     change(storage::Acknowledge{leaving.stored, entry.id});
+    deliver_to_another(publish, entry.shared_group, leaving.id);
   }
   if (page.more && !page.error) {
     read_departing(std::move(leaving));
