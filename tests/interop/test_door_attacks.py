@@ -320,7 +320,7 @@ def test_on_loopback_only_pages_of_this_machine_connect(doors, served, door):
     """Without a setting. Any page that a browser on this machine shows can reach this far."""
     for origin, status in (("https://chat.example.evil", "403"), ("null", "403"), ("http://localhost:3000", "101")):
         with socket.create_connection(("127.0.0.1", doors[door].port), timeout=15) as link:
-            assert status in upgrade(link, origin=origin).splitlines()[0], origin
+            assert status in upgrade(link, f"Origin: {origin}").splitlines()[0], origin
 
 
 # --- HTTP
