@@ -177,6 +177,7 @@ void Shard::release_one(Held& held) {
     case Held::Kind::kPublish: {
       using State = session::Outgoing::State;
       --session->out().held_publishes;
+      if (held.packet_id == 0) return release_qos0(*session);
       const session::Outgoing::Entry* entry = session->out().outgoing.find_sent(held.packet_id);
       if (entry == nullptr || (entry->state != State::kAwaitsPubrec && entry->state != State::kAwaitsPuback)) return;
       const session::Delivery delivery = entry->delivery;

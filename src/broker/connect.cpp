@@ -280,10 +280,7 @@ void Shard::apply_connect(Connection& connection, Session& session, const Connec
   note_outstayed(session);
   session.absence.reset();
   agree_on_limits(connection, session, connect);
-  if (session.outbound != nullptr) {
-    session.outbound->outgoing.begin_connection(session.receive_maximum);
-    session.outbound->held_publishes = 0;
-  }
+  if (session.outbound != nullptr) session.outbound->outgoing.begin_connection(session.receive_maximum);
   if (expiry_s > 0 && session.stored == 0) {
     session.stored = shared_.last_session_id.fetch_add(1, std::memory_order_relaxed) + 1;
     by_stored_id_.emplace(session.stored, &session);

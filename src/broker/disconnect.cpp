@@ -89,7 +89,10 @@ void Shard::leave(Connection& connection, bool publish_will) {
     session.will.reset();
     if (session.stored != 0) change(storage::EraseWill{session.stored});
   }
-  if (session.outbound != nullptr) session.outbound->read_request = 0;
+  if (session.outbound != nullptr) {
+    session.outbound->read_request = 0;
+    session.outbound->forget_held();
+  }
   tell_event("disconnect/clients", session.client_id);
   finish_session(session);
 }

@@ -1,4 +1,4 @@
-// PUBLISH packets that wait for the store keep their order.
+// PUBLISH packets that wait for the store keep their order, and are sent once.
 #include <gtest/gtest.h>
 
 #include "broker/test_support.h"
@@ -30,6 +30,77 @@ TEST(HeldPublish, WhatComesBehindAMessageThatWaitsForTheStoreDoesNotOvertakeIt_M
   }
   writer.send_bytes(turn);
   for (int id = 1; id <= 6; ++id) EXPECT_EQ(reader.message().payload, std::to_string(id));
+}
+
+// A client has come back for "1", "2" and "3", of which the last two have QoS 0, and has taken the first. The store is
+// slow from then on.
+struct QueuedQos0 : testing::Test {
+  QueuedQos0() {
+    TestClient& before = broker.open();
+    EXPECT_EQ(before.connect("reader", false, 100), kSuccess);
+    EXPECT_EQ(before.subscribe("t"), kGrantedQos1);
+    before.disconnect();
+    EXPECT_EQ(writer.connect("writer"), kSuccess);
+    EXPECT_EQ(writer.publish("t", "1"), kSuccess);
+    for (const char* payload : {"2", "3"}) writer.publish("t", payload, Qos::k0);
+    wire::Connect packet;
+    packet.client_id = "reader";
+    packet.clean_start = false;
+    packet.session_expiry_interval_s = 100;
+    packet.receive_maximum = 1;
+    EXPECT_EQ(reader.connect(packet), kSuccess);
+    const ReceivedMessage first = reader.message();
+    EXPECT_EQ(first.payload, "1");
+    EXPECT_EQ(reader.messages_waiting(), 0U);
+    broker.set_store_slow(true);
+    reader.acknowledge(first);
+  }
+  TestBroker broker{Settings{.queue_qos0 = true}};
+  TestClient &writer = broker.open(), &reader = broker.open();
+};
+
+TEST_F(QueuedQos0, LeavesTheStoreBeforeItIsSentAndNothingOvertakesIt_MQTT_4_3_1_1) {
+  writer.publish("t", "4", Qos::k0);
+  EXPECT_EQ(reader.messages_waiting(), 0U) << "a broker that is killed now would send them again";
+  broker.set_store_slow(false);
+  for (const char* payload : {"2", "3", "4"}) EXPECT_EQ(reader.message().payload, payload);
+  broker.set_store_slow(true);
+  writer.publish("t", "5", Qos::k0);
+  EXPECT_EQ(reader.message().payload, "5") << "nothing waits: neither does this";
+}
+
+TEST_F(QueuedQos0, IsNotSentAgainToAClientThatLeftMeanwhile) {
+  reader.cut();
+  broker.set_store_slow(false);
+  TestClient& back = broker.open();
+  EXPECT_EQ(back.connect("reader", false, 100), kSuccess);
+  EXPECT_EQ(back.messages_waiting(), 0U);
+  writer.publish("t", "4", Qos::k0);
+  EXPECT_EQ(back.message().payload, "4");
+}
+
+TEST_F(QueuedQos0, DoesNotHoldBackWhatIsLiveWhileTheStoreIsInTrouble) {
+  broker.set_store_trouble(storage::StoreError{"the disk is full", true});
+  writer.publish("t", "4", Qos::k0);
+  EXPECT_EQ(reader.message().payload, "4");
+  broker.set_store_trouble(std::nullopt);
+  broker.set_store_slow(false);
+  for (const char* payload : {"2", "3"}) EXPECT_EQ(reader.message().payload, payload);
+}
+
+TEST(HeldPublish, AQueueOfQos0LongerThanTheOutputIsSentAsTheClientReads) {
+  TestBroker broker(Settings{.queue_qos0 = true, .max_output_bytes = 8192});
+  TestClient& before = broker.open();
+  EXPECT_EQ(before.connect("reader", false, 100), kSuccess);
+  EXPECT_EQ(before.subscribe("t", Qos::k0), kSuccess);
+  before.disconnect();
+  TestClient& writer = broker.open();
+  EXPECT_EQ(writer.connect("writer"), kSuccess);
+  for (int i = 0; i < 1000; ++i) writer.publish("t", std::to_string(i) + std::string(100, ' '), Qos::k0);
+  TestClient& reader = broker.open();
+  EXPECT_EQ(reader.connect("reader", false, 100), kSuccess);
+  for (int i = 0; i < 1000; ++i) EXPECT_EQ(std::stoi(reader.message().payload), i);
+  EXPECT_EQ(broker.shard().counters().dropped_slow_consumer.value(), 0U);
 }
 
 }  // namespace

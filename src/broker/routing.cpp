@@ -88,7 +88,7 @@ void Shard::deliver_matches(OutgoingPublish& publish, const topics::MatchList& m
     const bool queued = qos != Qos::k0 || (queued_qos0 != nullptr &&
                                            std::binary_search(queued_qos0->begin(), queued_qos0->end(), session->id));
     if (!queued) {
-      if (online(*session)) send_qos0(*session, publish, retain, entry->identifiers.get());
+      if (online(*session)) send_qos0(*session, publish, retain, entry->identifiers);
       continue;
     }
     session::Delivery delivery;
@@ -179,14 +179,14 @@ void Shard::on_shared_delivery(SharedDelivery shared) {
 
 void Shard::deliver(Session& session, OutgoingPublish& publish, session::Delivery delivery) {
   if (delivery.qos == Qos::k0 && delivery.id == 0) {
-    if (online(session)) send_qos0(session, publish, delivery.retain, delivery.identifiers.get());
+    if (online(session)) send_qos0(session, publish, delivery.retain, delivery.identifiers);
     return;
   }
   Outbound& out = session.out();
   // A page of the stored queue may have been quicker than the mail.
   if (delivery.id != 0 && out.position.passed(delivery.id)) return;
   const bool may_send = online(session) && out.queue.empty() && out.backlog_messages == 0 && out.outgoing.can_send();
-  if (may_send && session.connection->output.size() < max_output_bytes_) {
+  if (may_send && session.connection->output.size() + out.held_qos0_bytes < max_output_bytes_) {
     if (delivery.id != 0) out.position.advance(delivery.id);
     send(session, publish, std::move(delivery));
     return;
@@ -197,15 +197,40 @@ void Shard::deliver(Session& session, OutgoingPublish& publish, session::Deliver
 }
 
 void Shard::send_qos0(Session& session, OutgoingPublish& publish, bool retain,
-                      const topics::EncodedIdentifiers* identifiers) {
+                      const Ref<const topics::EncodedIdentifiers>& identifiers) {
+  const std::size_t held = session.outbound != nullptr ? session.outbound->held_qos0_bytes : 0;
+  if (session.connection->output.size() + held >= max_output_bytes_) return drop_qos0(session);
+  // It does not overtake what waits for a commit, unless none may come.
+  if (held == 0 || trouble_) return append_qos0(session, publish, retain, identifiers.get());
+  session::Delivery delivery;
+  delivery.retain = retain;
+  delivery.identifiers = identifiers;
+  hold_qos0(session, publish, std::move(delivery));
+}
+
+void Shard::append_qos0(Session& session, OutgoingPublish& publish, bool retain,
+                        const topics::EncodedIdentifiers* identifiers) {
   Connection& connection = *session.connection;
-  if (connection.output.size() >= max_output_bytes_) return drop_qos0(session);
   if (!publish.append(connection, pool_, {.retain = retain, .identifiers = identifiers})) {
     counters_.dropped_too_large.add();
     return;
   }
   count_sent(connection, publish);
   request_flush(connection);
+}
+
+void Shard::hold_qos0(Session& session, OutgoingPublish& publish, session::Delivery delivery) {
+  delivery.message = publish.message();
+  session.outbound->hold_qos0(std::move(delivery));
+  hold(session, Held::Kind::kPublish);
+}
+
+void Shard::release_qos0(Session& session) {
+  Outbound& out = *session.outbound;
+  const session::Delivery delivery = out.pop_held_qos0();
+  OutgoingPublish publish(delivery.message, now_, scratch_);
+  append_qos0(session, publish, delivery.retain, delivery.identifiers.get());
+  if (out.held_qos0.empty()) pump(session);
 }
 
 // The client reads too slowly.
@@ -219,12 +244,13 @@ void Shard::drop_qos0(const Session& session) {
 }
 
 void Shard::send(Session& session, OutgoingPublish& publish, session::Delivery delivery) {
+  // At most once: it has left the stored queue before the client gets it.
+  if (delivery.qos == Qos::k0) {
+    change(storage::Acknowledge{session.stored, delivery.id});
+    return hold_qos0(session, publish, std::move(delivery));
+  }
   Connection& connection = *session.connection;
   session::Outgoing& outgoing = session.outbound->outgoing;
-  if (delivery.qos == Qos::k0) {
-    send_qos0(session, publish, delivery.retain, delivery.identifiers.get());
-    return change(storage::Acknowledge{session.stored, delivery.id});
-  }
   OutgoingPublish::How how{
       .qos = delivery.qos, .retain = delivery.retain, .dup = delivery.dup, .identifiers = delivery.identifiers.get()};
   const storage::MessageId id = delivery.id;
@@ -295,7 +321,7 @@ void Shard::pump(Session& session) {
   Connection& connection = *session.connection;
   resend(session);
   while (!out.queue.empty() && out.outgoing.can_send()) {
-    if (connection.output.size() >= settings_.max_output_bytes / 2) {
+    if (connection.output.size() + out.held_qos0_bytes >= settings_.max_output_bytes / 2) {
       connection.wants_drain_notice = true;
       return update_marks(session);
     }

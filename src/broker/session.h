@@ -55,7 +55,10 @@ struct Outbound {
   // Messages up to this time, by QoS, have waited too long for a client that came back.
   std::array<TimeMs, 3> outstayed_until{};
   std::vector<storage::MessageId> restored;  // in the stored queue, but under way since before the broker started
-  std::uint32_t held_publishes = 0;          // of this connection: PUBLISH packets that wait for a commit
+  // Of this connection: PUBLISH packets that wait for a commit, and those of them that have no packet identifier.
+  std::uint32_t held_publishes = 0;
+  Ring<session::Delivery> held_qos0;
+  std::size_t held_qos0_bytes = 0;
   Ring<RetainedReplay> replays;
   std::size_t replay_bytes = 0;
   bool awaits_replay_turn = false;  // stands in the shard's list
@@ -68,6 +71,21 @@ struct Outbound {
     RetainedReplay replay = replays.pop_front();
     replay_bytes -= replay.bytes();
     return replay;
+  }
+  void hold_qos0(session::Delivery delivery) {
+    ++held_publishes;
+    held_qos0_bytes += delivery.message->block_bytes();
+    held_qos0.push_back(std::move(delivery));
+  }
+  session::Delivery pop_held_qos0() {
+    session::Delivery delivery = held_qos0.pop_front();
+    held_qos0_bytes -= delivery.message->block_bytes();
+    return delivery;
+  }
+  void forget_held() {
+    held_publishes = 0;
+    held_qos0.clear();
+    held_qos0_bytes = 0;
   }
   void push(session::Delivery delivery) {
     queue_bytes += delivery.message->block_bytes();

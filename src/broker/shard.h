@@ -245,7 +245,11 @@ class Shard final : private storage::LaneEvents, private storage::Recovery {
   void deliver(Session& session, OutgoingPublish& publish, session::Delivery delivery);
   void send(Session& session, OutgoingPublish& publish, session::Delivery delivery);
   void send_qos0(Session& session, OutgoingPublish& publish, bool retain,
-                 const topics::EncodedIdentifiers* identifiers);
+                 const Ref<const topics::EncodedIdentifiers>& identifiers);
+  void append_qos0(Session& session, OutgoingPublish& publish, bool retain,
+                   const topics::EncodedIdentifiers* identifiers);
+  void hold_qos0(Session& session, OutgoingPublish& publish, session::Delivery delivery);
+  void release_qos0(Session& session);
   void mail_to_others(OutgoingPublish& publish, const Ref<const topics::MatchList>& found, storage::MessageId id,
                       const QueuedQos0& queued_qos0);
   void drop_qos0(const Session& session);

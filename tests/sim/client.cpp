@@ -472,12 +472,13 @@ void Client::on_message(const wire::Publish& publish, const std::string& topic) 
   if (publication.topic != topic) violation("message " + payload + " under another topic, " + topic);
   if (publish.qos > std::min(publication.qos, plan_.subscription_qos)) violation("QoS above what was granted");
   int filters = 0;
-  bool subscribed_before = false;
+  bool subscribed_all_along = false;
   std::set<std::string> seen;
   for (const SubscriptionSpan& span : spans_) {
     if (!topics::matches(span.filter, topic) || span.gone_at < publication.sent_at) continue;
     if (seen.insert(span.filter).second) ++filters;
-    subscribed_before = subscribed_before || span.active_since < publication.sent_at;
+    subscribed_all_along =
+        subscribed_all_along || (span.active_since < publication.sent_at && span.ended_at == kNotYet);
   }
   if (filters == 0 && plan_.group.empty()) violation("message " + payload + " without a subscription");
   const int times = ++received_in_session_[index];
@@ -487,8 +488,8 @@ void Client::on_message(const wire::Publish& publish, const std::string& topic) 
     violation("message " + payload + " of QoS " + std::to_string(static_cast<int>(publish.qos)) + " came " +
               std::to_string(times) + " times [MQTT-4.3.3-10]");
   ever_received_.insert(index);
-  // A message may have been sent a first time before there was a subscription, or been refused or have expired then.
-  if (publication.may_expire || times > 1 || !plan_.group.empty() || !subscribed_before ||
+  // A message may have been sent a first time when there was no subscription, or been refused or have expired then.
+  if (publication.may_expire || times > 1 || !plan_.group.empty() || !subscribed_all_along ||
       world_.store_was_in_trouble())
     return;
   const std::string key =
