@@ -58,11 +58,40 @@ TEST(Backlog, RejectRefusesThePublisherOfAFullQueue) {
     TestClient& old = broker.open(ProtocolVersion::kV311);
     EXPECT_EQ(old.connect("old"), kSuccess);
     EXPECT_EQ(old.publish("t", "4"), std::nullopt);
+    broker.pass(1100);
     EXPECT_TRUE(old.closed);
     EXPECT_EQ(come_back(broker, "away"), "12");
     EXPECT_EQ(writer.publish("t", "5"), kSuccess);
     EXPECT_EQ(come_back(broker, "away"), "5");
   }
+}
+
+// A client of 3.x whose own queue is full, and that sends first what was refused before.
+TEST(Backlog, RejectLetsAnOldClientEmptyItsOwnQueue) {
+  TestBroker broker({.max_inflight_messages = 1, .max_queued_messages = 1, .queue_policy = QueuePolicy::kReject});
+  TestClient& first = broker.open(ProtocolVersion::kV311);
+  EXPECT_EQ(first.connect("self", false), kSuccess);
+  EXPECT_EQ(first.subscribe("t"), kGrantedQos1);
+  TestClient& writer = broker.open();
+  EXPECT_EQ(writer.connect("writer"), kSuccess);
+  for (const char* payload : {"1", "2"}) EXPECT_EQ(writer.publish("t", payload), kSuccess);
+  EXPECT_EQ(first.publish("t", "3"), std::nullopt);
+  EXPECT_FALSE(first.closed);
+  EXPECT_EQ(broker.shard().counters().publish_refused.value(), 1U);
+  for (const char* payload : {"1", "2"}) {
+    const ReceivedMessage message = first.message();
+    EXPECT_EQ(message.payload, payload);
+    first.acknowledge(message);
+  }
+  EXPECT_EQ(first.publish("t", "4"), std::nullopt) << "it would overtake the refused one";
+  EXPECT_EQ(first.messages_waiting(), 0U);
+  broker.pass(1100);
+  EXPECT_TRUE(first.closed);
+  EXPECT_THAT(broker.log(), HasSubstr("limits.queue_policy is reject"));
+  TestClient& again = broker.open(ProtocolVersion::kV311);
+  EXPECT_EQ(again.connect("self", false), kSuccess);
+  EXPECT_EQ(again.publish("t", "3"), kSuccess);
+  EXPECT_EQ(again.message().payload, "3");
 }
 
 TEST(Backlog, RejectLooksForAMemberOfASharedSubscriptionWithRoom) {

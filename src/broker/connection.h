@@ -71,10 +71,12 @@ class Connection : public ShardTimer {
   bool problem_information : 1 = true;
   bool is_mounted : 1 = false;            // its listener has a mount point
   bool has_own_packet_limit : 1 = false;  // its listener has a max_packet_bytes; known from CONNECT on
-  bool waits_for_memory = false;          // not read until there is memory for what it publishes
-  bool waits_for_store = false;           // not read until the store has caught up
-  bool waits_for_filters = false;         // not read until all filters of its last packet are done
-  bool waits_for_output = false;          // by the driver: not read until it has read what it was sent
+  // A publication of a 3.x client, which cannot be told: it is soon closed, and no other is taken until then.
+  enum class Refused : std::uint8_t { kNothing, kByStore, kByQueue } refused : 2 = Refused::kNothing;
+  bool waits_for_memory = false;   // not read until there is memory for what it publishes
+  bool waits_for_store = false;    // not read until the store has caught up
+  bool waits_for_filters = false;  // not read until all filters of its last packet are done
+  bool waits_for_output = false;   // by the driver: not read until it has read what it was sent
 
  protected:
   Connection() : ShardTimer(Kind::kConnection) {}

@@ -57,6 +57,8 @@ std::string_view Shard::below_mount(const Connection& connection, std::string_vi
 
 bool Shard::take_publish(Connection& connection, const wire::Publish& publish, std::string_view topic,
                          TimeMs expires_at) {
+  using Refused = Connection::Refused;
+  if (connection.refused != Refused::kNothing && publish.qos != Qos::k0) return true;
   Session& session = *connection.session;
   using Taken = session::Incoming::Taken;
   Taken taken = Taken::kNew;
@@ -79,10 +81,11 @@ bool Shard::take_publish(Connection& connection, const wire::Publish& publish, s
   if (refused && *refused != Reason::kNotAuthorized && publish.qos != Qos::k0 && old) {
     // Not taken: it is to be new when it comes again.
     if (publish.qos == Qos::k2) session.incoming.release(publish.packet_id);
-    fail(connection, *refused,
-         refused == trouble_ ? "the store takes no changes, and the message needs it"
-                             : "the queue of a receiver is full, and limits.queue_policy is reject");
-    return false;
+    // Nor is anything behind it, which would overtake it. But what the client acknowledges is: the full queue may be
+    // its own, and would be full for ever if each connection ended with the message that comes again first.
+    connection.refused = refused == trouble_ ? Refused::kByStore : Refused::kByQueue;
+    arm(connection);
+    return true;
   }
   bool matched = true;
   if (!refused) {

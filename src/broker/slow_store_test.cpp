@@ -59,6 +59,7 @@ TEST_F(SlowStore, APublisherThatWaitsMayLeave) {
 
 TEST_F(SlowStore, AStoreThatTakesNothingRefusesThoseWhoWait) {
   broker.set_store_trouble(storage::StoreError{"the disk is full", true});
+  broker.pass(1100);
   EXPECT_TRUE(writer.closed) << "3.1.1 knows no other refusal";
 }
 

@@ -9,6 +9,12 @@
 
 namespace petrel::broker {
 
+namespace {
+
+constexpr TimeMs kRefusedMs = 1000;  // between a refused publication and the end of the connection
+
+}  // namespace
+
 void Shard::on_timer(TimerNode& node) {
   auto& timer = static_cast<ShardTimer&>(node);
   if (timer.kind == ShardTimer::Kind::kConnection) {
@@ -29,6 +35,12 @@ void Shard::check_connection(Connection& connection) {
       }
       break;
     case Connection::State::kOpen:
+      if (connection.refused == Connection::Refused::kByStore)
+        return fail(connection, Reason::kImplementationSpecificError,
+                    "the store takes no changes, and a message needed it");
+      if (connection.refused == Connection::Refused::kByQueue)
+        return fail(connection, Reason::kQuotaExceeded,
+                    "the queue of a receiver was full, and limits.queue_policy is reject");
       // One and a half times the keep alive [MQTT-3.1.2-22].
       // What the client has sent may wait to be read.
       if (connection.waits_for_memory || connection.waits_for_store || connection.waits_for_filters ||
@@ -55,6 +67,7 @@ void Shard::arm(Connection& connection) {
   if (connection.state == Connection::State::kOpen && connection.keep_alive_s != 0)
     due = connection.last_received_at + TimeMs{connection.keep_alive_s} * 1500;
   if (connection.blocked_since != 0) due = std::min(due, connection.blocked_since + settings_.write_timeout_ms);
+  if (connection.refused != Connection::Refused::kNothing) due = std::min(due, now_ + kRefusedMs);
   if (due == kNever) {
     wheel_.cancel(connection);
   } else {

@@ -67,7 +67,7 @@ constexpr ConfigKey queue_policy() {
       limit<&Settings::queue_policy>("queue_policy", "", 0, 0,
                                      "What happens when a session's queue is full: the message that arrives is "
                                      "dropped, or the oldest one waiting, or publications for the session "
-                                     "are refused with Quota Exceeded (3.x: not acknowledged, closed).");
+                                     "are refused with Quota Exceeded (3.x: not acknowledged, closed a second later).");
   key.kind = KeyKind::kChoice;
   key.choices = kQueuePolicies;
   return key;

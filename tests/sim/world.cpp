@@ -299,11 +299,12 @@ void World::reconnect_all() {
   throw Violation("a client cannot connect though nothing is wrong");
 }
 
-// A 3.x publisher whose message is refused is hung up on, and comes again.
+// A 3.x publisher whose message is refused is hung up on a second later, and comes again.
 void World::settle_and_reconnect() {
+  const auto closed = [](const auto& client) { return client->closed(); };
   for (int attempt = 0; attempt < 40; ++attempt) {
     reconnect_all();
-    if (settles("after healing")) return;
+    if (settles("after healing") && std::none_of(clients_.begin(), clients_.end(), closed)) return;
   }
   settle("after healing");
 }
