@@ -316,10 +316,12 @@ void RocksStore::commit_group(std::vector<Item>& group) {
       if (failing_.exchange(false)) announce(std::nullopt);
       return finish(pointers(group), Outcome::kCommitted);
     }
-    failing_ = true;
+    const bool was_failing = failing_.exchange(true);
     announce(result.error());
-    abandon(group, ending);
-    if (!group.empty()) wait_to_retry();
+    // RocksDB fails a write for what went wrong behind it long ago, too: only an attempt that has opened it again tells
+    // that nothing can be stored.
+    if (was_failing) abandon(group, ending);
+    if (!group.empty() && (was_failing || ending.empty())) wait_to_retry();
   }
 }
 
