@@ -47,6 +47,9 @@ class FaultFileSystem final : public rocksdb::FileSystemWrapper {
   rocksdb::IOStatus NewWritableFile(const std::string& name, const rocksdb::FileOptions& options,
                                     std::unique_ptr<rocksdb::FSWritableFile>* file,
                                     rocksdb::IODebugContext* debug) override;
+  rocksdb::IOStatus NewDirectory(const std::string& name, const rocksdb::IOOptions& options,
+                                 std::unique_ptr<rocksdb::FSDirectory>* directory,
+                                 rocksdb::IODebugContext* debug) override;
   rocksdb::IOStatus RenameFile(const std::string& from, const std::string& to, const rocksdb::IOOptions& options,
                                rocksdb::IODebugContext* debug) override {
     if (auto failed = change(); !failed.ok()) return failed;
@@ -132,6 +135,28 @@ class FaultFile final : public rocksdb::FSWritableFileOwnerWrapper {
   FaultFileSystem& system_;
   const std::string name_;
 };
+
+// Directories are not synced: here power_loss() takes no file away, and a test has no time for the disk.
+class FaultDirectory final : public rocksdb::FSDirectoryWrapper {
+ public:
+  using FSDirectoryWrapper::FSDirectoryWrapper;
+  rocksdb::IOStatus Fsync(const rocksdb::IOOptions&, rocksdb::IODebugContext*) override {
+    return rocksdb::IOStatus::OK();
+  }
+  rocksdb::IOStatus FsyncWithDirOptions(const rocksdb::IOOptions&, rocksdb::IODebugContext*,
+                                        const rocksdb::DirFsyncOptions&) override {
+    return rocksdb::IOStatus::OK();
+  }
+};
+
+inline rocksdb::IOStatus FaultFileSystem::NewDirectory(const std::string& name, const rocksdb::IOOptions& options,
+                                                       std::unique_ptr<rocksdb::FSDirectory>* directory,
+                                                       rocksdb::IODebugContext* debug) {
+  std::unique_ptr<rocksdb::FSDirectory> plain;
+  auto made = FileSystemWrapper::NewDirectory(name, options, &plain, debug);
+  if (made.ok()) *directory = std::make_unique<FaultDirectory>(std::move(plain));
+  return made;
+}
 
 inline rocksdb::IOStatus FaultFileSystem::NewWritableFile(const std::string& name, const rocksdb::FileOptions& options,
                                                           std::unique_ptr<rocksdb::FSWritableFile>* file,
