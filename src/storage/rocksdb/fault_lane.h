@@ -31,6 +31,10 @@ class FaultLane final : public LaneEvents {
   void settle() {
     wait([this] { return committed_ == number_; });
   }
+  // One batch more, if there is one.
+  void await_report() {
+    wait([this, before = committed_] { return committed_ != before || committed_ == number_; });
+  }
   void commit(std::vector<Change> changes) {
     submit(std::move(changes));
     settle();

@@ -136,6 +136,7 @@ class StoreModel : public testing::TestWithParam<unsigned> {
     options.sync = sync_;
     options.sync_interval_ms = 3'600'000;
     options.retry_ms = 1;
+    options.spacing = std::chrono::microseconds(one_in(2) ? 300 : 4000);  // what is reported early has time to be lost
     options.env = env_.get();
     options.sync_file = [this](const std::string& name) { return system_->sync_file(name); };
     auto opened = RocksStore::open(options);
@@ -157,10 +158,15 @@ class StoreModel : public testing::TestWithParam<unsigned> {
   void enqueue(SessionId session, MessageId id, wire::Qos qos) {
     change(Enqueue{session, {id, make_message(std::to_string(id)), "", qos, false, ""}});
   }
+  void submit(FaultLane& lane) {
+    lane.submit(changes_);
+    steps_.push_back({lane_, lane.submitted(), std::exchange(changes_, {})});
+  }
   void publish();
   void acknowledge(SessionId session, Owned& owner);
   void change_sessions();
   void take_turn();
+  void pass_by(std::vector<std::unique_ptr<FaultLane>>& lanes);
   void live();
   void stop();
   void compare();
@@ -206,7 +212,7 @@ void StoreModel::acknowledge(SessionId session, Owned& owner) {
                   [&, m = id](const auto& o) { return o.second.message == m; }))
     return;
   if (one_in(12)) return change(Acknowledge{session, id});  // dropped
-  if (one_in(12)) {
+  if (one_in(6)) {
     change(Acknowledge{session, id});
     return enqueue(any_session().first, next_id(), wire::Qos::k1);  // handed on
   }
@@ -241,14 +247,30 @@ void StoreModel::take_turn() {
   }
 }
 
+// Messages that leave their queue before they are due, one way or another, and nothing else.
+void StoreModel::pass_by(std::vector<std::unique_ptr<FaultLane>>& lanes) {
+  for (const auto& lane : lanes) lane->settle();
+  for (auto messages = 4 + random(8); messages > 0; --messages) {
+    auto& [session, owner] = any_session();
+    if (!owner.connected) continue;
+    lane_ = random(2);
+    const MessageId id = next_id();
+    enqueue(session, id, wire::Qos::k1);
+    submit(*lanes[lane_]);
+    lane_ = random(2);
+    change(Acknowledge{session, id, one_in(2)});
+    if (one_in(2)) enqueue(any_session().first, next_id(), wire::Qos::k1);
+    submit(*lanes[lane_]);
+  }
+}
+
 void StoreModel::live() {
   std::vector<std::unique_ptr<FaultLane>> lanes;
   for (std::uint32_t i = 0; i < 2; ++i) lanes.push_back(std::make_unique<FaultLane>(*store_, i));
   for (auto turns = 40 + random(120); turns > 0; --turns) {
     take_turn();
     if (changes_.empty()) continue;
-    lanes[lane_]->submit(changes_);
-    steps_.push_back({lane_, lanes[lane_]->submitted(), std::exchange(changes_, {})});
+    submit(*lanes[lane_]);
     if (one_in(12)) lanes[random(2)]->settle();
     if (one_in(25) && !now_.sessions.empty()) {
       const auto& [session, owner] = any_session();
@@ -260,6 +282,9 @@ void StoreModel::live() {
     if (one_in(60)) (void)store_->collect().has_value();
     if (one_in(60)) system_->fail_at(1 + static_cast<long>(random(4)), one_in(2) ? Fault::kError : Fault::kNoSpace);
   }
+  if (!now_.sessions.empty() && !one_in(4)) pass_by(lanes);
+  // Just when something has been reported is the worst moment to stop.
+  if (!one_in(4)) lanes[steps_.back().lane]->await_report();
   for (const auto& lane : lanes) lane->look();
   // From here on nothing is written; what has been told until now is told.
   if (!one_in(4)) system_->fail_all(Fault::kPowerOff);
@@ -303,7 +328,7 @@ void StoreModel::compare() {
 TEST_P(StoreModel, WhateverIsReportedIsThereAfterARestart) {
   sync_ = GetParam() % 2 == 0 ? Sync::kAlways : Sync::kOs;
   open();
-  for (int life = 0; life < 10 && !HasFailure(); ++life) {
+  for (int life = 0; life < 6 && !HasFailure(); ++life) {
     SCOPED_TRACE("life " + std::to_string(life));
     live();
     stop();
@@ -311,7 +336,7 @@ TEST_P(StoreModel, WhateverIsReportedIsThereAfterARestart) {
     if (HasFatalFailure()) return;
     compare();
   }
-  EXPECT_GT(elided_, 100U);
+  EXPECT_GT(elided_, 0U);
 }
 
 INSTANTIATE_TEST_SUITE_P(Seeds, StoreModel, testing::Range(1U, 3U));
