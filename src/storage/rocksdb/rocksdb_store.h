@@ -7,8 +7,8 @@
 // sync_interval_ms; with kOs what the system has not written, on Linux about half a minute.
 //
 // When a write fails, its group waits, and all that comes behind it; the lanes are told of the trouble, and the store
-// tries again every retry_ms. A lane that ends meanwhile waits for one more attempt; what is not stored then is
-// dropped.
+// tries again every retry_ms. A lane that ends meanwhile waits for one more attempt, for which RocksDB is opened anew;
+// what is not stored then is dropped.
 //
 // Batches that hold entries of sessions which acknowledge promptly wait a little: for as long as writing those entries
 // would take, and kMostPatience at most. What is acknowledged meanwhile need not be written (elision.h).
@@ -50,8 +50,8 @@ struct RocksStoreOptions {
   // A group begins this long after the last one began: a lone batch goes at once, a stream in groups. So long at least
   // a batch waits for acknowledgements that are likely to come.
   std::chrono::microseconds spacing{300};
-  std::uint64_t count_at_start = 1'000'000;               // entries of queues that are counted; the rest is estimated
-  TimeMs collect_interval_ms = 10'000;                    // how often to look whether files have grown
+  std::uint64_t count_at_start = 1'000'000;  // entries of queues that are counted; of the rest a low estimate
+  TimeMs collect_interval_ms = 10'000;       // how often to look whether files have grown
   std::uint64_t collect_bytes = std::uint64_t{64} << 20;  // files smaller than this are left alone
   Log* log = nullptr;
   // For tests of what a disk may do; otherwise the system's.
