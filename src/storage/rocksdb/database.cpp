@@ -36,8 +36,8 @@ class SessionPrefix final : public rocksdb::SliceTransform {
   rocksdb::Slice Transform(const rocksdb::Slice& key) const override {
     return {key.data(), 1 + static_cast<std::size_t>(key[0])};
   }
-  // The bare prefix is out: it begins a range deletion, which RocksDB keeps in another list, and it would take one
-  // list's place for the other's.
+  // The bare prefix is out: in logs of earlier versions it begins a range deletion, which RocksDB keeps in another
+  // list, and it would take one list's place for the other's.
   bool InDomain(const rocksdb::Slice& key) const override {
     return !key.empty() && 1 + static_cast<std::size_t>(key[0]) < key.size();
   }
@@ -52,6 +52,20 @@ class NoRecovery final : public rocksdb::EventListener {
   }
 };
 
+// Filters leave out what the session table says is not needed (filters.h). That rests on changes in the log: they are
+// on the disk before the files that were written so take the place of others.
+class SyncsBeforeFilesCount final : public rocksdb::EventListener {
+ public:
+  explicit SyncsBeforeFilesCount(Database& database) : database_(database) {}
+  void OnTableFileCreated(const rocksdb::TableFileCreationInfo& info) override {
+    if (info.reason == rocksdb::TableFileCreationReason::kFlush) database_.sync_unasked();
+  }
+  void OnSubcompactionCompleted(const rocksdb::SubcompactionJobInfo&) override { database_.sync_unasked(); }
+
+ private:
+  Database& database_;
+};
+
 // RocksDB's own log would be a file beside the data. When the disk is full a write to it fails, and Debian's build,
 // which has assertions, ends the process at the next. What goes wrong comes back as errors, and those are logged.
 class NoLog final : public rocksdb::Logger {
@@ -61,7 +75,7 @@ class NoLog final : public rocksdb::Logger {
   void Logv(const char*, va_list) override {}
 };
 
-rocksdb::DBOptions database_options(rocksdb::Env* env, IfMissing if_missing) {
+rocksdb::DBOptions database_options(Database& database, rocksdb::Env* env, IfMissing if_missing) {
   rocksdb::DBOptions options;
   if (env != nullptr) options.env = env;
   options.create_if_missing = if_missing == IfMissing::kCreate;
@@ -83,6 +97,7 @@ rocksdb::DBOptions database_options(rocksdb::Env* env, IfMissing if_missing) {
   // A failed write is taken up again by the store itself, which must know.
   options.max_bgerror_resume_count = 0;
   options.listeners.push_back(std::make_shared<NoRecovery>());
+  options.listeners.push_back(std::make_shared<SyncsBeforeFilesCount>(database));
   options.manifest_preallocation_size = kArenaBytes;
   return options;
 }
@@ -104,6 +119,7 @@ rocksdb::ColumnFamilyOptions column_options(Database::Column column, Database& d
   options.level_compaction_dynamic_level_bytes = true;
   options.target_file_size_base = 32 * kMiB;
   options.max_bytes_for_level_base = 128 * kMiB;
+  if (column == Database::kState) options.compaction_filter_factory = state_filter(database);
   if (column == Database::kQueue) {
     options.compaction_filter_factory = queue_filter(database);
     options.memtable_insert_with_hint_prefix_extractor = std::make_shared<SessionPrefix>();
@@ -183,7 +199,7 @@ Result<void, StoreError> Database::open(IfMissing if_missing) {
     descriptors.emplace_back(kColumnNames[i], column_options(static_cast<Column>(i), *this, cache));
   rocksdb::DB* opened = nullptr;
   const rocksdb::Status status =
-      rocksdb::DB::Open(database_options(env_, if_missing), path_, descriptors, &columns_, &opened);
+      rocksdb::DB::Open(database_options(*this, env_, if_missing), path_, descriptors, &columns_, &opened);
   if (!status.ok()) {
     columns_.clear();
     return error(status);
@@ -211,7 +227,18 @@ Result<void, StoreError> Database::write(rocksdb::WriteBatch& batch, bool sync) 
   return {};
 }
 
+void Database::sync_unasked() {
+  auto synced = sync();
+  if (synced.has_value()) return;
+  const std::lock_guard lock(unreported_mutex_);
+  unreported_ = std::move(synced.error());
+}
+
 Result<void, StoreError> Database::sync() {
+  {
+    const std::lock_guard lock(unreported_mutex_);
+    if (const auto unreported = std::exchange(unreported_, std::nullopt)) return *unreported;
+  }
   std::error_code failed;
   for (std::filesystem::directory_iterator at(path_, failed), end; !failed && at != end; at.increment(failed)) {
     if (at->path().extension() != ".log") continue;

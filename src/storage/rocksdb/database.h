@@ -5,8 +5,8 @@
 //   state     sessions and what is small           bodies     message id -> message
 //   retained  topic -> message
 //
-// Queue entries that are acknowledged, or whose session is gone, are left out whenever RocksDB writes a file; bodies
-// are when a collector has found out which are still wanted (collector.h).
+// Queue entries that are acknowledged, and whatever belongs to a session that is gone, are left out whenever RocksDB
+// writes a file; bodies are when a collector has found out which are still wanted (collector.h).
 //
 // Threads: open() and close() by the writer while it holds `use` exclusively; all else while holding it shared.
 #pragma once
@@ -97,6 +97,9 @@ class Database {
   std::unique_ptr<rocksdb::Iterator> iterate(Column column, bool keep_in_cache = false) const;
   StoreError error(const rocksdb::Status& status) const;
 
+  // sync() for those who cannot be told that it failed: the next sync() tells.
+  void sync_unasked();
+
   void set_live_bodies(std::shared_ptr<const LiveBodies> live);
   std::shared_ptr<const LiveBodies> live_bodies() const;
   SessionTable& table() { return table_; }
@@ -113,6 +116,8 @@ class Database {
   mutable std::mutex live_mutex_;
   std::shared_ptr<const LiveBodies> live_bodies_;
   std::atomic<bool> interrupted_{false};
+  std::mutex unreported_mutex_;
+  std::optional<StoreError> unreported_;  // a sync has failed, and who asked could not be told
 };
 
 }  // namespace petrel::storage::rocks

@@ -10,6 +10,7 @@
 #include <atomic>
 #include <cerrno>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -30,6 +31,12 @@ class FaultFileSystem final : public rocksdb::FileSystemWrapper {
   void fail_at(long n, Fault fault) {
     once_ = fault;
     countdown_ = n;
+  }
+  // `then` happens, once, on the thread that begins the next file whose name ends so, before anything is in it.
+  void at_next_file(std::string ending, std::function<void()> then) {
+    const std::lock_guard lock(mutex_);
+    awaited_ending_ = std::move(ending);
+    at_next_file_ = std::move(then);
   }
   long syncs() const { return syncs_; }
 
@@ -101,6 +108,8 @@ class FaultFileSystem final : public rocksdb::FileSystemWrapper {
   };
   std::mutex mutex_;
   std::map<std::string, Sizes> files_;
+  std::string awaited_ending_;
+  std::function<void()> at_next_file_;
   std::atomic<Fault> fault_{Fault::kNone}, once_{Fault::kNone};
   std::atomic<long> countdown_{0}, syncs_{0};
 };
@@ -165,10 +174,13 @@ inline rocksdb::IOStatus FaultFileSystem::NewWritableFile(const std::string& nam
   std::unique_ptr<rocksdb::FSWritableFile> plain;
   auto made = FileSystemWrapper::NewWritableFile(name, options, &plain, debug);
   if (!made.ok()) return made;
+  std::function<void()> then;
   {
     const std::lock_guard lock(mutex_);
     files_[name] = {};
+    if (name.ends_with(awaited_ending_)) then.swap(at_next_file_);
   }
+  if (then) then();
   *file = std::make_unique<FaultFile>(*this, name, std::move(plain));
   return made;
 }

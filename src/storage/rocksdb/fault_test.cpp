@@ -37,6 +37,8 @@ class Faults : public testing::Test {
     options.sync = sync;
     options.sync_interval_ms = sync_interval_ms_;
     options.retry_ms = 1;
+    options.collect_interval_ms = 3'600'000;
+    options.collect_bytes = 0;
     options.env = env_.get();
     options.sync_file = [this](const std::string& name) { return system_->sync_file(name); };
     auto opened = RocksStore::open(options);
@@ -112,19 +114,20 @@ TEST_F(Faults, WhatIsNotWrittenIsWithItsReceiver) {
   std::mt19937 random(11);
   std::uint64_t counter = 0, elided = 0;
   for (int life = 0; life < 12; ++life) {
+    const SessionId session = static_cast<SessionId>(life) + 1;
     ASSERT_TRUE(open(Sync::kAlways).has_value());
     std::map<MessageId, BatchNumber> published;
     std::set<MessageId> received;
     BatchNumber told = 0;
     {
       FaultLane lane(*store_);
-      lane.commit({put_session(1, random() % 4 != 0)});
+      lane.commit({put_session(session, random() % 4 != 0)});
       for (auto step = 40 + random() % 40; step > 0; --step) {
         const MessageId id = make_message_id(++counter, 0);
-        lane.submit({enqueue(1, id)});
+        lane.submit({enqueue(session, id)});
         published[id] = lane.submitted();
         if (random() % 4 != 0) {
-          lane.submit({Acknowledge{1, id, random() % 8 != 0}});
+          lane.submit({Acknowledge{session, id, random() % 8 != 0}});
           received.insert(id);
         }
         if (random() % 8 == 0) lane.settle();
@@ -138,16 +141,55 @@ TEST_F(Faults, WhatIsNotWrittenIsWithItsReceiver) {
     elided += store_->counts().elided;
     lose_power();
     ASSERT_TRUE(open(Sync::kAlways).has_value());
-    const std::set<MessageId> found = queue(1);
+    const std::set<MessageId> found = queue(session);
     for (const auto& [id, batch] : published) {
       if (batch <= told) {
         EXPECT_TRUE(received.contains(id) || found.contains(id)) << "life " << life << ", " << batch;
       }
     }
-    FaultLane(*store_).commit({EraseSession{1}});
+    FaultLane(*store_).commit({EraseSession{session}});
     store_.reset();
   }
   EXPECT_GT(elided, 100U);
+}
+
+// RocksDB rewrites files of which nothing is left, and the disk fails meanwhile, whenever that is.
+TEST_F(Faults, ARewriteThatLeavesNothingMayFail) {
+  ASSERT_TRUE(open(Sync::kOs).has_value());
+  std::uint64_t counter = 0;
+  for (long at = 1; at <= 40; ++at) {
+    const SessionId session = static_cast<SessionId>(at);
+    {
+      FaultLane lane(*store_);
+      lane.commit({put_session(session), enqueue(session, make_message_id(++counter, 0))});
+      store_->flush();
+      lane.commit({EraseSession{session}});
+    }
+    store_->flush();
+    system_->fail_at(at, Fault::kError);
+    (void)store_->collect();
+    system_->fail_at(0, Fault::kNone);
+    FaultLane(*store_).commit({put_session(1000)});
+  }
+  EXPECT_TRUE(queue(1).empty());
+}
+
+// The acknowledgement is in the log only, which is not synced for a long time; the file without the entry would be.
+TEST_F(Faults, APowerFailureDoesNotTakeBackWhyAnEntryWasLeftOut) {
+  ASSERT_TRUE(open(Sync::kInterval).has_value());
+  const MessageId kept = make_message_id(1, 0), handed_on = make_message_id(2, 0), again = make_message_id(3, 0);
+  FaultLane(*store_).commit({put_session(1), put_session(2), put_session(3), enqueue(1, kept), enqueue(2, handed_on)});
+  store_->flush();
+  system_->at_next_file(".sst", [&] {
+    FaultLane(*store_).commit({Acknowledge{2, handed_on}, enqueue(3, again)});
+    // Messages are collected next, for which RocksDB begins a new log, and syncs the old one.
+    system_->at_next_file(".log", [this] { system_->fail_all(Fault::kPowerOff); });
+  });
+  EXPECT_FALSE(store_->collect().has_value());
+  lose_power();
+  ASSERT_TRUE(open(Sync::kInterval).has_value());
+  EXPECT_THAT(queue(1), ElementsAre(kept));
+  EXPECT_EQ(queue(2).size() + queue(3).size(), 1U) << "in exactly one queue";
 }
 
 TEST_F(Faults, WithoutSyncAPowerFailureLosesTheEndOnly) {

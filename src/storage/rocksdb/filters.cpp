@@ -10,6 +10,44 @@ namespace {
 
 std::string_view view(const rocksdb::Slice& slice) { return {slice.data(), slice.size()}; }
 
+// Knows the session whose records lie next to each other.
+template <class T>
+class LookedUp {
+ public:
+  template <class F>
+  const T& get(SessionId session, F&& look_up) {
+    if (!known_ || session != session_) {
+      session_ = session;
+      known_ = true;
+      value_ = look_up();
+    }
+    return value_;
+  }
+
+ private:
+  bool known_ = false;
+  SessionId session_ = 0;
+  T value_{};
+};
+
+// A session's own record is erased when it ends; what is left of it is known by the lack of one.
+class StateFilter final : public rocksdb::CompactionFilter {
+ public:
+  explicit StateFilter(const SessionTable& table) : table_(table) {}
+  const char* Name() const override { return "petrel.state"; }
+  Decision FilterV2(int, const rocksdb::Slice& key, ValueType type, const rocksdb::Slice&, std::string*,
+                    std::string*) const override {
+    const auto decoded = decode_state_key(view(key));
+    if (type != ValueType::kValue || !decoded || decoded->kind == Kind::kSession) return Decision::kKeep;
+    const bool exists = exists_.get(decoded->session, [&] { return table_.has(decoded->session); });
+    return exists ? Decision::kKeep : Decision::kRemove;
+  }
+
+ private:
+  const SessionTable& table_;
+  mutable LookedUp<bool> exists_;
+};
+
 class QueueFilter final : public rocksdb::CompactionFilter {
  public:
   explicit QueueFilter(const SessionTable& table) : table_(table) {}
@@ -18,20 +56,13 @@ class QueueFilter final : public rocksdb::CompactionFilter {
                     std::string*) const override {
     const auto decoded = decode_queue_key(view(key));
     if (type != ValueType::kValue || !decoded) return Decision::kKeep;
-    if (!looked_up_ || decoded->session != session_) look_up(decoded->session);
-    return !queue_ || queue_->is_acknowledged(decoded->message) ? Decision::kRemove : Decision::kKeep;
+    const auto& queue = queue_.get(decoded->session, [&] { return table_.queue_of(decoded->session); });
+    return !queue || queue->is_acknowledged(decoded->message) ? Decision::kRemove : Decision::kKeep;
   }
 
  private:
-  void look_up(SessionId session) const {
-    session_ = session;
-    looked_up_ = true;
-    queue_ = table_.queue_of(session);
-  }
   const SessionTable& table_;
-  mutable bool looked_up_ = false;
-  mutable SessionId session_ = 0;
-  mutable std::optional<QueueState> queue_;
+  mutable LookedUp<std::optional<QueueState>> queue_;
 };
 
 class BodyFilter final : public rocksdb::CompactionFilter {
@@ -50,10 +81,12 @@ class BodyFilter final : public rocksdb::CompactionFilter {
   const std::shared_ptr<const LiveBodies> live_;
 };
 
-class QueueFilterFactory final : public rocksdb::CompactionFilterFactory {
+// Of filters that ask the session table: from the first file that is written on.
+template <class Filter>
+class TableFilterFactory final : public rocksdb::CompactionFilterFactory {
  public:
-  explicit QueueFilterFactory(Database& database) : table_(database.table()) {}
-  const char* Name() const override { return "petrel.queue"; }
+  TableFilterFactory(const SessionTable& table, const char* name) : table_(table), name_(name) {}
+  const char* Name() const override { return name_; }
   bool ShouldFilterTableFileCreation(rocksdb::TableFileCreationReason reason) const override {
     return reason == rocksdb::TableFileCreationReason::kFlush ||
            reason == rocksdb::TableFileCreationReason::kCompaction;
@@ -62,11 +95,12 @@ class QueueFilterFactory final : public rocksdb::CompactionFilterFactory {
       const rocksdb::CompactionFilter::Context&) override {
     const std::lock_guard lock(table_.mutex);
     if (!table_.loaded) return nullptr;
-    return std::make_unique<QueueFilter>(table_);
+    return std::make_unique<Filter>(table_);
   }
 
  private:
   const SessionTable& table_;
+  const char* const name_;
 };
 
 class BodyFilterFactory final : public rocksdb::CompactionFilterFactory {
@@ -85,8 +119,12 @@ class BodyFilterFactory final : public rocksdb::CompactionFilterFactory {
 
 }  // namespace
 
+std::shared_ptr<rocksdb::CompactionFilterFactory> state_filter(Database& database) {
+  return std::make_shared<TableFilterFactory<StateFilter>>(database.table(), "petrel.state");
+}
+
 std::shared_ptr<rocksdb::CompactionFilterFactory> queue_filter(Database& database) {
-  return std::make_shared<QueueFilterFactory>(database);
+  return std::make_shared<TableFilterFactory<QueueFilter>>(database.table(), "petrel.queue");
 }
 
 std::shared_ptr<rocksdb::CompactionFilterFactory> body_filter(Database& database) {

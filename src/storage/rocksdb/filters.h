@@ -1,7 +1,11 @@
-// What RocksDB may leave out when it writes a file: queue entries that nobody waits for, bodies that no queue refers
-// to.
+// What RocksDB may leave out when it writes a file: what belongs to a session that has ended, queue entries that nobody
+// waits for, bodies that no queue refers to.
 //
-// Threads: RocksDB's own. The database outlives them. They see the session table as committed, never ahead of it.
+// They see the session table as committed, never ahead of it. What they rest on is synced before a file counts
+// (SyncsBeforeFilesCount in database.cpp): a power failure must not take back an end or an acknowledgement, and leave
+// what it made superfluous away.
+//
+// Threads: RocksDB's own. The database outlives them.
 #pragma once
 
 #include <memory>
@@ -14,6 +18,7 @@ namespace petrel::storage::rocks {
 
 class Database;
 
+std::shared_ptr<rocksdb::CompactionFilterFactory> state_filter(Database& database);
 std::shared_ptr<rocksdb::CompactionFilterFactory> queue_filter(Database& database);
 std::shared_ptr<rocksdb::CompactionFilterFactory> body_filter(Database& database);
 

@@ -2,6 +2,8 @@
 
 #include <rocksdb/db.h>
 
+#include <cassert>
+
 #include "base/release_memory.h"
 #include "storage/rocksdb/queue_scan.h"
 
@@ -17,9 +19,7 @@ void GroupWriter::Touched::reset(SessionId session, SessionState* found) {
   id = session;
   state = found;
   exists = true;
-  fresh = false;
   connected = found->connected;
-  wrote_entries = false;
   first_pending = 0;
   pending.clear();
   acknowledged.clear();
@@ -86,26 +86,25 @@ void GroupWriter::put_state(SessionId session, Kind kind, std::string_view rest)
 
 void GroupWriter::apply(const PutSession& change) {
   Touched& session = *touch(change.record.id, true);
-  session.exists = true;
+  assert(session.exists);  // ids are not used again
   session.connected = change.record.connected;
   value_.clear();
   append_session(value_, change.record);
   put_state(change.record.id, Kind::kSession, {});
 }
 
+// Without its own record a session is not there, whatever else of it is still in the files (filters.h). A range
+// deletion would say more: but RocksDB 7.8 ends the process when it writes a file of nothing but such, none of which is
+// needed any more, and the disk fails.
 void GroupWriter::apply(const EraseSession& change) {
   Touched* session = touch(change.session);
   if (session == nullptr || !session->exists) return;
-  const std::string begin = session_prefix(change.session), end = after_session(change.session);
-  batch_.DeleteRange(database_.column(Database::kState), begin, end);
-  if (session->state->has_entries && !session->fresh)
-    batch_.DeleteRange(database_.column(Database::kQueue), begin, end);
+  batch_.Delete(database_.column(Database::kState), state_key(change.session, Kind::kSession));
   for (const std::size_t place : session->pending) entries_[place].dropped = true;
   session->pending.clear();
   session->first_pending = 0;
   session->acknowledged.clear();
   session->exists = false;
-  session->fresh = true;
 }
 
 void GroupWriter::apply(const PutSubscription& change) {
@@ -219,7 +218,6 @@ void GroupWriter::write_entries() {
     value_.clear();
     append_entry(value_, *entry.entry);
     batch_.Put(database_.column(Database::kQueue), key_, value_);
-    entry.session->wrote_entries = true;
     ++group_.entries;
   }
 }
@@ -230,10 +228,10 @@ void GroupWriter::write_queue_state(Touched& session) {
   bool copy = !session.acknowledged.empty();
   for (std::size_t i = session.first_pending; !copy && i < session.pending.size(); ++i) {
     const Entry& entry = entries_[session.pending[i]];
-    copy = !session.fresh && !entry.dropped && before.on_disk() && !before.has_floor(lane_of(entry.entry->id));
+    copy = !entry.dropped && before.on_disk() && !before.has_floor(lane_of(entry.entry->id));
   }
   if (!copy) return;
-  session.next = session.fresh ? QueueState() : before;
+  session.next = before;
   bool write = session.next->acknowledge(session.acknowledged, table_.tips);
   if (session.next->wants_scan()) rescan(session);
   const std::size_t most = session.connected ? QueueState::kKnownOnline : QueueState::kKnownOffline;
@@ -265,12 +263,7 @@ void GroupWriter::publish() {
       continue;
     }
     SessionState& state = *session.state;
-    if (session.fresh) {
-      state.queue = {};
-      state.has_entries = false;
-    }
     state.connected = session.connected;
-    state.has_entries |= session.wrote_entries;
     if (session.next) {
       state.queue = std::move(*session.next);
     } else {

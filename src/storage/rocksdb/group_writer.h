@@ -39,9 +39,7 @@ class GroupWriter {
     SessionId id = 0;
     SessionState* state = nullptr;
     bool exists = false;
-    bool fresh = false;  // erased in this group: of its old queue nothing is left
     bool connected = false;
-    bool wrote_entries = false;
     std::size_t first_pending = 0;
     std::vector<std::size_t> pending;  // places in entries_
     std::vector<MessageId> acknowledged;

@@ -71,13 +71,14 @@ class Layout : public testing::Test {
 
 struct Lengths final : Recovery {
   std::map<SessionId, std::uint64_t> messages, bytes;
+  int parts = 0;  // of sessions
   void on_session(const SessionRecord&) override {}
-  void on_subscription(SessionId, const SubscriptionRecord&) override {}
+  void on_subscription(SessionId, const SubscriptionRecord&) override { ++parts; }
   void on_queue(SessionId session, std::uint64_t m, std::uint64_t b) override {
     messages[session] = m, bytes[session] = b;
   }
-  void on_outgoing(SessionId, const OutgoingRecord&, const QueueEntry*) override {}
-  void on_incoming(SessionId, wire::PacketId) override {}
+  void on_outgoing(SessionId, const OutgoingRecord&, const QueueEntry*) override { ++parts; }
+  void on_incoming(SessionId, wire::PacketId) override { ++parts; }
   void on_retained(Ref<const wire::Message>) override {}
   void on_will(SessionId, const WillRecord&) override {}
 };
@@ -232,6 +233,33 @@ TEST_F(Layout, MessagesThatNobodyWaitsForLeaveTheDisk) {
   EXPECT_EQ(page.entries[0].message->payload(), "late, with a smaller id");
   EXPECT_EQ(page.entries[1].message->payload(), payload);
   EXPECT_EQ(store_->counts().unreadable, 0U);
+}
+
+TEST_F(Layout, WhatIsLeftInTheFilesOfASessionThatHasEndedIsNobodys) {
+  {
+    ContractLane lane(*store_, 0);
+    lane.commit({put_session(1), put_session(7), PutSubscription{7, {"a/#", {}, 0}}, PutOutgoing{7, {1, id(1), false}},
+                 PutIncoming{7, 2}, enqueue(7, id(1), message("x"))});
+    store_->flush();
+    lane.commit({EraseSession{7}});
+  }
+  open();
+  EXPECT_EQ(store_->last_session_id(), 7U) << "or the next session would get it";
+  ContractLane lane(*store_, 0);
+  Lengths found;
+  ASSERT_TRUE(store_->recover(found).has_value());
+  EXPECT_EQ(found.messages, (std::map<SessionId, std::uint64_t>{{1, 0}}));
+  EXPECT_EQ(found.parts, 0);
+  EXPECT_THAT(lane.read(7).entries, IsEmpty());
+  store_->flush();
+  ASSERT_TRUE(store_->collect().has_value());
+  const std::uint64_t left = store_->file_bytes();
+  for (SessionId session = 100; session < 600; ++session)
+    lane.submit({put_session(session), PutSubscription{session, {"a/" + noise(1000, 9), {}, 0}}});
+  for (SessionId session = 100; session < 600; ++session) lane.submit({EraseSession{session}});
+  lane.settle();
+  store_->flush();
+  EXPECT_LT(store_->file_bytes(), left + 20'000) << "what has ended is not written";
 }
 
 // Its entry stays until the session reads it, and says so.

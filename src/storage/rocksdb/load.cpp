@@ -29,16 +29,15 @@ Result<std::vector<SessionId>, StoreError> load_states(Database& database, LastI
   for (iterator->SeekToFirst(); iterator->Valid(); iterator->Next()) {
     const auto key = decode_state_key(view(iterator->key()));
     if (!key) return damaged("the record", view(iterator->key()));
+    last.session = key->session;  // of what is left of one that has ended, too
     if (key->kind == Kind::kSession) {
       order.push_back(key->session);
       table.sessions[key->session].queue = QueueState::from_record({});
-      last.session = std::max(last.session, key->session);
     } else if (key->kind == Kind::kAcknowledgements && !order.empty() && order.back() == key->session) {
       AcknowledgedRecord record;
       if (!decode_acknowledged(view(iterator->value()), record)) return damaged("the record", view(iterator->key()));
       SessionState& session = table.sessions[key->session];
       session.queue = QueueState::from_record(std::move(record));
-      session.has_entries = true;
       last.message = std::max(last.message, session.queue.largest_known());
     }
   }
@@ -84,7 +83,6 @@ class QueueHeads {
       const auto key = decode_queue_key(view(iterator.key()));
       if (!key) return damaged("the queue entry", view(iterator.key()));
       if (key->session != id) break;
-      session.has_entries = true;
       largest_bytes_ = std::max(largest_bytes_, iterator.key().size() + iterator.value().size());
       if (session.queue.is_acknowledged(key->message)) continue;
       if (waiting >= QueueState::kKnownOffline && budget_ == 0) {
@@ -251,6 +249,14 @@ Result<LastIds, StoreError> load_table(Database& database, LoadWhen when, std::u
     last.message = std::max(last.message, *id);
   }
   if (!bodies->status().ok()) return database.error(bodies->status());
+  const auto entries = database.iterate(Database::kQueue);
+  entries->SeekToLast();
+  if (entries->Valid()) {
+    const auto key = decode_queue_key(view(entries->key()));
+    if (!key) return damaged("the queue entry", view(entries->key()));
+    last.session = std::max(last.session, key->session);
+  }
+  if (!entries->status().ok()) return database.error(entries->status());
   if (when == LoadWhen::kAtStart) table.tips = LaneTips(last.message);
   QueueHeads heads(database, when == LoadWhen::kAtStart ? most_counted : 0);
   if (auto loaded = heads.load(*order); !loaded.has_value()) return loaded.error();

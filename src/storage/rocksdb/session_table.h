@@ -29,7 +29,6 @@ struct Unwritten {
 struct SessionState {
   QueueState queue;
   bool connected = false;
-  bool has_entries = false;            // the queue column may hold some
   std::uint64_t waiting_at_start = 0;  // messages in the queue when the table was loaded
   // The writer's notes: in which group it last met the session, and as which one.
   std::uint64_t group = 0;
@@ -44,6 +43,10 @@ struct SessionTable {
   LaneTips tips;
   bool loaded = false;
 
+  bool has(SessionId session) const {
+    const std::lock_guard lock(mutex);
+    return sessions.contains(session);
+  }
   // A copy of the session's queue state; nothing: no such session.
   std::optional<QueueState> queue_of(SessionId session) const {
     const std::lock_guard lock(mutex);
