@@ -119,6 +119,7 @@ void Shard::on_trouble(const storage::StoreError& error) {
   if (!trouble_)
     log_.error("the store takes no changes",
                {{"shard", index_}, {"reason", error.what}, {"effect", "what needs storage is refused until it does"}});
+  shared_.store_health.set(index_, error);
   trouble_ = error.full ? Reason::kQuotaExceeded : Reason::kImplementationSpecificError;
   end_store_waits();
 }
@@ -146,6 +147,7 @@ void Shard::end_store_waits() {
 void Shard::on_trouble_over() {
   if (trouble_) log_.warning("the store takes changes again", {{"shard", index_}});
   trouble_.reset();
+  shared_.store_health.set(index_, std::nullopt);
 }
 
 void Shard::release_held(std::vector<Held>& held) {

@@ -159,8 +159,10 @@ Response Server::respond(const Site& site, const Request& request) {
     return refused;
   }
   if (request.path == "/healthz") return Response::of_text(200, "ok\n");
-  if (request.path == "/readyz")
-    return host_.is_ready() ? Response::of_text(200, "ready\n") : Response::of_text(503, "shutting down\n");
+  if (request.path == "/readyz") {
+    const std::string why = host_.not_ready_because(site.metrics);
+    return why.empty() ? Response::of_text(200, "ready\n") : Response::of_text(503, why + "\n");
+  }
   if (request.path == "/metrics" && site.metrics) {
     Response metrics = Response::of_text(200, host_.metrics());
     metrics.content_type = "text/plain; version=0.0.4; charset=utf-8";

@@ -50,7 +50,8 @@ class Host {
   virtual std::string metrics() = 0;
   // What the start page is told of the broker's listeners: a JSON array.
   virtual std::string listeners() = 0;
-  virtual bool is_ready() = 0;
+  // Why clients are not welcome; empty: they are. `in_detail`: with what is for whoever may read the metrics, too.
+  virtual std::string not_ready_because(bool in_detail) = 0;
 
  protected:
   ~Host() = default;

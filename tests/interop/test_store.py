@@ -6,11 +6,14 @@ import json
 import resource
 import struct
 import subprocess
+import urllib.error
+import urllib.request
 
 import pytest
 from paho.mqtt.packettypes import PacketTypes
 
-from broker_process import Broker, binary, environment, wait_until
+import metrics
+from broker_process import Broker, binary, environment, free_port, wait_until
 from packet_socket import PUBACK, Overdue
 from raw_peer import V5, V311, RawPeer, properties, publish_packet
 
@@ -59,6 +62,15 @@ def come_back(broker, client, least):
     return found
 
 
+def ready(page):
+    """What /readyz says: its status and text."""
+    try:
+        with urllib.request.urlopen(f"{page}/readyz", timeout=15) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as refusal:
+        return refusal.code, refusal.read().decode()
+
+
 def limit_files(broker, size):
     """Files of the broker may not grow beyond so many bytes: an error as of a full disk, without rights over a file system."""
     resource.prlimit(broker.pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
@@ -66,8 +78,12 @@ def limit_files(broker, size):
 
 def test_no_room_for_the_store(start_broker, name):
     """Publishers are told, what needs no store is served, and when there is room again all goes on: nothing acknowledged is lost."""
-    running = start_broker(store="rocksdb")
+    port = free_port()
+    page = f"http://127.0.0.1:{port}"
+    running = start_broker(store="rocksdb", listeners=[{"address": page}])
     leave_behind(running, "away")
+    assert ready(page) == (200, "ready\n")
+    assert metrics.value(metrics.read(f"{page}/metrics"), "petrel_store_writable") == 1
     accepted = []
     writer = RawPeer(running)
     writer.connect("writer")
@@ -96,6 +112,9 @@ def test_no_room_for_the_store(start_broker, name):
         old.connect("old")
         old.send(publish_packet("t/1", b"refused", V311, qos=1, packet_id=1))
         old.expect_closed()
+    code, why = ready(page)
+    assert code == 503 and why.startswith("the store takes no changes: ") and "full" in why
+    assert metrics.value(metrics.read(f"{page}/metrics"), "petrel_store_writable") == 0
     assert running.alive()
     limit_files(running, resource.RLIM_INFINITY)
     assert struct.unpack("!H", writer.expect(PUBACK).body[:2])[0] == 2
@@ -110,6 +129,8 @@ def test_no_room_for_the_store(start_broker, name):
         return False
 
     wait_until(works, "messages are stored again")
+    wait_until(lambda: ready(page)[0] == 200, "the broker is ready again")
+    assert metrics.value(metrics.read(f"{page}/metrics"), "petrel_store_writable") == 1
     writer.close()
     assert come_back(running, "away", len(accepted)) == accepted
 
