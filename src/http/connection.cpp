@@ -102,6 +102,7 @@ void Server::Connection::note_client(const Request& request) {
 
 void Server::Connection::answer(Response response, const Request& request, bool keep_alive) {
   response.apply_conditions(request);
+  if (keep_alive && request.is_1_0) response.headers += "Connection: keep-alive\r\n";
   close_after_ = !keep_alive;
   output_ = response.head(keep_alive);
   sent_ = body_sent_ = 0;

@@ -1,4 +1,4 @@
-// One HTTP/1.1 connection: requests in, one after the other, answers out. Part of Server. Threads: the server's.
+// One HTTP connection: requests in, one after the other, answers out. Part of Server. Threads: the server's.
 #pragma once
 
 #include <string>

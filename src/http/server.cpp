@@ -154,9 +154,11 @@ Response Server::start_values(const Site& site) {
 
 Response Server::respond(const Site& site, const Request& request) {
   if (request.method != "GET" && request.method != "HEAD") {
-    Response refused = Response::of_text(405, "only GET and HEAD\n");
-    refused.headers = "Allow: GET, HEAD\r\n";
-    return refused;
+    // Some load balancers ask for health in this way; all it says is that there is somebody.
+    const bool asks_what_is_allowed = request.method == "OPTIONS";
+    Response answer = asks_what_is_allowed ? Response::of_text(200, "") : Response::of_text(405, "only GET and HEAD\n");
+    answer.headers = "Allow: GET, HEAD, OPTIONS\r\n";
+    return answer;
   }
   if (request.path == "/healthz") return Response::of_text(200, "ok\n");
   if (request.path == "/readyz") {

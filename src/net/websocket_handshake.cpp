@@ -129,7 +129,7 @@ std::optional<Refusal> Request::read_request_line(std::string_view line) {
     return Refusal{400, "not a request line"};
   if (!target_.starts_with('/') || !std::all_of(target_.begin(), target_.end(), is_visible))
     return Refusal{400, "not a path"};
-  if (version != "HTTP/1.1") return Refusal{400, "not HTTP/1.1"};
+  if (version != "HTTP/1.1") return Refusal{505, "WebSocket needs HTTP/1.1"};
   return std::nullopt;
 }
 
@@ -224,6 +224,8 @@ std::string_view reason_phrase(int status) {
       return "Upgrade Required";
     case 431:
       return "Request Header Fields Too Large";
+    case 505:
+      return "HTTP Version Not Supported";
     default:
       return "Bad Request";
   }

@@ -206,6 +206,35 @@ def test_many_requests_on_one_connection(doors):
     assert answer.count(b"HTTP/1.1 200 OK") == 21
 
 
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_http_1_0(doors, method):
+    """The connection ends after the answer, unless it is asked otherwise."""
+    with socket.create_connection(("127.0.0.1", doors["http"].port), timeout=15) as link:
+        link.sendall(f"{method} /readyz HTTP/1.0\r\n\r\nGET /healthz HTTP/1.0\r\n\r\n".encode())
+        answer = b"".join(iter(lambda: link.recv(4096), b""))
+    head, body = answer.split(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200 OK\r\n") and head.endswith(b"\r\nConnection: close")
+    assert body == (b"ready\n" if method == "GET" else b"")
+    with socket.create_connection(("127.0.0.1", doors["http"].port), timeout=15) as link:
+        asked = f"{method} /readyz HTTP/1.0\r\nConnection: keep-alive\r\n\r\n".encode()
+        link.sendall(asked * 2 + asked.replace(b"keep-alive", b"close"))
+        answer = b"".join(iter(lambda: link.recv(4096), b""))
+    assert answer.count(b"HTTP/1.1 200 OK") == 3 and answer.count(b"\r\nConnection: keep-alive\r\n") == 2
+
+
+def test_what_http_1_0_has_not(doors):
+    for request_text, status, why in [
+        (b"GET /mqtt HTTP/1.0\r\nUpgrade: websocket\r\n\r\n", b"505", b"WebSocket needs HTTP/1.1"),
+        (b"POST / HTTP/1.0\r\nContent-Length: 1\r\n\r\nx", b"413", b"body"),
+        (b"GET / HTTP/1.2\r\nHost: b\r\n\r\n", b"505", b"1.1 or 1.0"),
+        (b"DELETE / HTTP/1.0\r\n\r\n", b"405", b"only GET and HEAD"),
+    ]:
+        with socket.create_connection(("127.0.0.1", doors["http"].port), timeout=15) as link:
+            link.sendall(request_text)
+            answer = b"".join(iter(lambda: link.recv(4096), b""))
+        assert answer.split(b" ")[1] == status and why in answer, answer
+
+
 ECHO_PAGE = """<!doctype html><title>echo</title><script src="/mqtt.js"></script><script>
 const client = mqtt.connect(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/mqtt`, { protocolVersion: 5 });
 client.on("connect", async () => {
