@@ -31,6 +31,7 @@ class Server::Connection final : public net::EventHandler {
   Progress read();
   Progress take_request();
   void note_client(const Request& request);
+  void log_foreign(const Request& request);
   void answer(Response response, const Request& request, bool keep_alive);
   Progress write();
   bool fill();

@@ -224,7 +224,7 @@ TEST(Config, NothingIsTakenThatWouldDoNothing) {
   secure.client_certificates = "optional";
   EXPECT_THAT(check(secure), Not(HasSubstr("have no meaning")));
   ListenerConfig web{"ws://127.0.0.1:8083"};
-  web.origins = {"https://example.com", "null"};
+  web.origins = {"https://example.com", "null", "*"};
   EXPECT_EQ(check(web), "");
   web.origins = {"example.com"};
   EXPECT_THAT(check(web), HasSubstr("write \"https://example.com\""));

@@ -1,8 +1,10 @@
 #include "server/listener_settings.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <filesystem>
 
 #include "broker/mount_point.h"
@@ -93,6 +95,20 @@ void proxy_mistakes(const ListenerConfig& listener, const net::Endpoint& endpoin
     mistake("a proxy tells the common name alone; write identity = \"cn\"");
 }
 
+// What this machine is called: by the system, whole and without its domain, and by the address that is listened on.
+std::vector<std::string> own_names(const ListenerConfig& listener) {
+  std::array<char, 256> name{};
+  std::vector<std::string> names;
+  if (gethostname(name.data(), name.size() - 1) == 0 && name.front() != '\0') {
+    names.emplace_back(name.data());
+    names.push_back(names.front().substr(0, names.front().find('.')));
+  }
+  const std::size_t scheme = listener.address.find("://");
+  if (scheme != std::string::npos)
+    names.emplace_back(net::host_of(std::string_view(listener.address).substr(scheme + 3)));
+  return names;
+}
+
 // What would be taken without a word and do nothing.
 template <class Mistake>
 void silent_mistakes(const ListenerConfig& listener, const net::Endpoint& endpoint, const Mistake& mistake) {
@@ -102,7 +118,7 @@ void silent_mistakes(const ListenerConfig& listener, const net::Endpoint& endpoi
         "nobody is asked for a certificate, so CAs and CRLs have no meaning; write client_certificates = \"required\" "
         "or \"optional\"");
   for (const std::string& origin : listener.origins)
-    if (origin != "null" && origin.find("://") == std::string::npos)
+    if (origin != "*" && origin != "null" && origin.find("://") == std::string::npos)
       mistake(fmt::format("\"{}\" is no origin; browsers send the scheme, too: write \"https://{}\"", origin, origin));
 }
 
@@ -202,6 +218,8 @@ broker::ListenerPolicy listener_policy(const ListenerConfig& listener, const net
 http::Site http_site(const ListenerConfig& listener, const net::Endpoint& endpoint) {
   const bool is_loopback = is_local(listener, endpoint);
   http::Site site;
+  // Over TLS no name leads here that the certificate has not.
+  if (is_loopback && !endpoint.is_tls()) site.pages = net::LocalPages(own_names(listener), listener.origins);
   site.name = endpoint.to_string();
   site.websocket_path = listener.path;
   site.folder = listener.static_folder;
