@@ -3,6 +3,7 @@
 import base64
 import itertools
 import json
+import os
 import resource
 import struct
 import subprocess
@@ -176,7 +177,7 @@ def test_export_import_info_and_check(start_broker, tmp_path):
     assert "(in use)" in told and "sessions                  1\n" in told
     lines = store("export", directory, "-")
     kinds = [json.loads(line)["type"] for line in lines.splitlines()]
-    assert sorted(kinds) == ["message", "queued", "retained", "session", "store", "subscription"]
+    assert sorted(kinds) == ["end", "message", "queued", "retained", "session", "store", "subscription"]
     message = next(json.loads(line) for line in lines.splitlines() if '"message"' in line and '"payload"' in line)
     assert base64.b64decode(message["payload"]) == b"\x00\xff"
     store("check", directory, code=1)  # in use
@@ -188,3 +189,59 @@ def test_export_import_info_and_check(start_broker, tmp_path):
         assert come_back(second, "away", 1) == [b"\x00\xff"]
     finally:
         second.stop()
+
+
+def complaint(*arguments, prefix=(), text=None):
+    """What a command that fails says, on standard error alone."""
+    done = subprocess.run([*prefix, binary(), "store", *map(str, arguments)], input=text, capture_output=True, text=True,
+                          env=environment(), timeout=60, check=False)
+    assert done.returncode == 1 and not done.stdout, f"petrel store {arguments}: {done.returncode}\n{done.stdout}{done.stderr}"
+    assert "exception" not in done.stderr and "filesystem error" not in done.stderr
+    return done.stderr
+
+
+def test_an_export_that_was_cut_short_is_no_store(start_broker, tmp_path):
+    running = start_broker(store="rocksdb")
+    leave_behind(running, "away")
+    directory = running.directory / "data"
+    file = tmp_path / "export"
+    store("export", directory, file)
+    whole = file.read_text()
+    copy = tmp_path / "copy"
+    for cut in (len(whole) // 2, whole.rindex("\n", 0, len(whole) - 1) + 1, len(whole) - 10):
+        assert "Nothing was imported" in complaint("import", copy, "-", text=whole[:cut])
+        assert not copy.exists()
+    lines = whole.splitlines()
+    assert 'type "subscription"' in complaint("import", copy, "-", text="\n".join(line for line in lines if "subscription" not in line or "end" in line))
+    assert not copy.exists()
+    # An export that fails leaves the earlier one as it was.
+    assert "holds no store" in complaint("export", tmp_path, file)
+    assert file.read_text() == whole and not (tmp_path / "export.part").exists()
+    assert "No space left" in complaint("export", directory, "/dev/full")
+    store("import", copy, file)
+    assert "sound" in store("check", copy)
+
+
+WITHOUT_POWERS = ("setpriv", "--bounding-set=-dac_override,-dac_read_search") if os.geteuid() == 0 else ()
+
+
+def test_what_may_not_be_read_or_written(start_broker, tmp_path):
+    """Each complaint says what to do."""
+    running = start_broker(store="rocksdb")
+    directory = running.directory / "data"
+    file = tmp_path / "export"
+    backup = tmp_path / "backup"
+    store("export", directory, file)
+    store("backup", directory, backup)
+    file.chmod(0)
+    assert "Permission denied; let this user have it" in complaint("import", tmp_path / "copy", file, prefix=WITHOUT_POWERS)
+    assert not (tmp_path / "copy").exists()
+    assert "a directory that is there" in complaint("import", tmp_path / "copy", tmp_path / "no" / "file")
+    assert "a directory that is there" in complaint("export", directory, tmp_path / "no" / "file")
+    closed = tmp_path / "closed"
+    closed.mkdir()
+    closed.chmod(0)
+    for arguments in (("backup", directory, closed / "b"), ("restore", closed / "b", backup), ("info", closed), ("check", closed),
+                      ("export", closed, "-"), ("import", closed / "b", "-")):
+        assert "run this as the user petrel runs as" in complaint(*arguments, prefix=WITHOUT_POWERS, text=""), arguments
+    closed.chmod(0o700)
