@@ -1,6 +1,7 @@
 """Start, log and end of the process."""
 
 import json
+import os
 import re
 import signal
 import socket
@@ -186,3 +187,11 @@ def test_wrong_configuration(tmp_path, threads, text):
         [binary(), "check-config", "-c", str(tmp_path / "petrel.toml")], capture_output=True, timeout=10, check=False
     )
     assert checked.returncode not in (0, -6, -11)
+
+
+def test_as_many_threads_as_cores(start_broker):
+    """0 means that, in the file and on the command line."""
+    flagged = start_broker(threads=0).wait_log(r"started.* threads=\d+")
+    filed = start_broker("threads = 0\n", threads=None).wait_log(r"started.* threads=\d+")
+    cores = len(os.sched_getaffinity(0))
+    assert f" threads={cores} " in flagged and f" threads={cores} " in filed
