@@ -244,8 +244,9 @@ std::size_t RocksStore::find_due() {
   const auto now = Clock::now();
   const auto next_group =
       group_began_ + (last_changes_ < kBusyChanges ? options_.spacing : options_.spacing * kBusyFactor);
-  patience_ =
-      std::clamp<Clock::duration>(elision.awaited() * kWriteTime, options_.spacing * kBusyFactor, kMostPatience);
+  const Clock::duration least = options_.spacing * kBusyFactor;
+  patience_ = std::clamp<Clock::duration>(elision.awaited() * kWriteTime, least,
+                                          std::max<Clock::duration>(least, kMostPatience));
   next_due_ = Clock::time_point::max();
   std::size_t count = 0;
   for (std::size_t i = 0; i < taken_.size(); ++i) {
