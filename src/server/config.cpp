@@ -95,10 +95,10 @@ std::string configuration_markdown() {
   std::string out =
       "# Configuration\n\n"
       "`petrel serve` reads a TOML file. Every key has a default; a key that is not listed here, a value of the wrong\n"
-      "kind and a value out of range are mistakes, and the broker does not start with one; nor with values that do not\n"
+      "kind and a value out of range are mistakes, and the broker does not start with one; nor with values that do "
+      "not\n"
       "fit together or name what is not there. `petrel check-config FILE` tells all of them by line and column. The\n"
-      "table of\n"
-      "src/server/config_table.cpp makes this page.\n\n"
+      "table of src/server/config_table.cpp makes this page.\n\n"
       "## [[listener]]\n\n"
       "One such section for each address to listen on; [listeners.md](listeners.md) has examples. Without any,\n"
       "`tcp://127.0.0.1:1883` and, if nobody else has it, `http://127.0.0.1:8080`. Keys for TLS belong to `tls`, "
