@@ -40,10 +40,10 @@ int complain(std::string_view what, const std::string& path, int error) {
 
 int keep_open(std::FILE*) { return 0; }
 
-// Whether a file of that name can be made anew; a terminal, a pipe or /dev/stdout is only written to.
+// Whether a file of that name can be made anew; a terminal, a pipe or what a link leads to is only written to.
 bool is_plain_file(const std::string& path) {
   struct stat about {};
-  return ::stat(path.c_str(), &about) != 0 || S_ISREG(about.st_mode);
+  return ::lstat(path.c_str(), &about) != 0 || S_ISREG(about.st_mode);
 }
 
 }  // namespace

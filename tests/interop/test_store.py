@@ -245,3 +245,11 @@ def test_what_may_not_be_read_or_written(start_broker, tmp_path):
                       ("export", closed, "-"), ("import", closed / "b", "-")):
         assert "run this as the user petrel runs as" in complaint(*arguments, prefix=WITHOUT_POWERS, text=""), arguments
     closed.chmod(0o700)
+
+
+def test_an_export_goes_where_a_link_leads(start_broker, tmp_path):
+    running = start_broker(store="rocksdb")
+    leave_behind(running, "away")
+    (tmp_path / "link").symlink_to(tmp_path / "file")
+    store("export", running.directory / "data", tmp_path / "link")
+    assert (tmp_path / "link").is_symlink() and '"end"' in (tmp_path / "file").read_text()
