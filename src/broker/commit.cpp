@@ -146,6 +146,7 @@ void Shard::end_store_waits() {
 void Shard::on_trouble_over() {
   if (trouble_) log_.warning("the store takes changes again", {{"shard", index_}});
   trouble_.reset();
+  read_again(SIZE_MAX);
 }
 
 void Shard::release_held(std::vector<Held>& held) {

@@ -338,7 +338,7 @@ void Shard::pump(Session& session) {
     send(session, publish, std::move(delivery));
   }
   if (!out.replays.empty() && room_for_replay(session) && !continue_replays(session)) return update_marks(session);
-  if (out.backlog_messages > 0 && out.read_request == 0 && out.queue.size() < kPrefetchMessages / 2)
+  if (out.backlog_messages > 0 && out.read_request == 0 && !out.unread && out.queue.size() < kPrefetchMessages / 2)
     read_backlog(session);
   update_marks(session);
 }
@@ -401,9 +401,13 @@ void Shard::on_departing_page(storage::QueuePage page) {
     change(storage::Acknowledge{leaving.stored, entry.id});
     deliver_to_another(publish, entry.shared_group, leaving.id);
   }
-  if (page.more && !page.error) {
+  if (page.error) {
+    refusals_.error("queue not readable", {{"session", leaving.stored}, {"reason", page.error->what}});
+    unread_departing_.push_back(std::move(leaving));
+    expect_reads_again();
+  } else if (page.more) {
     read_departing(std::move(leaving));
-  } else if (!page.error) {
+  } else {
     change(storage::EraseSession{leaving.stored});
   }
 }

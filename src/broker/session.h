@@ -51,6 +51,7 @@ struct Outbound {
   std::uint64_t read_request = 0;                         // under way; 0: none
   std::uint64_t arrived_during_read = 0, arrived_bytes_during_read = 0;
   bool trims = false;      // the read is to remove what has no place or has waited too long
+  bool unread = false;     // a read has failed: the next is Shard::read_again()'s
   std::uint8_t marks = 0;  // in the session directory
   // Messages up to this time, by QoS, have waited too long for a client that came back.
   std::array<TimeMs, 3> outstayed_until{};

@@ -56,6 +56,7 @@ void Shard::begin_turn(TimeMs now) {
   keep_house();
   wheel_.advance(now, [this](TimerNode& node) { on_timer(node); });
   lane_.poll(*this);
+  if (now_ >= reads_again_at_) read_again(kReadsAgain);
   publish_sys();
   resume_replays();
   continue_filter_work();
@@ -85,7 +86,7 @@ void Shard::keep_house() {
 }
 
 TimeMs Shard::next_deadline() const {
-  TimeMs due = std::min({wheel_.next_deadline(), refusals_.next_report(), sys_due_});
+  TimeMs due = std::min({wheel_.next_deadline(), refusals_.next_report(), sys_due_, reads_again_at_});
   if (cache_.count() != 0 || pool_.kept_bytes() != 0) due = std::min(due, house_due_);
   if (!awaiting_replay_turn_.empty() || !filter_work_.empty() || !endings_.empty()) return std::min(due, now_);
   return memory_full_ ? std::min(due, memory_due_ + kMemoryWakeMs) : due;

@@ -286,6 +286,9 @@ class Shard final : private storage::LaneEvents, private storage::Recovery {
   std::optional<Limit> receivers_excess(std::string_view topic, topics::SubscriberId publisher);
   bool queues_qos0(std::string_view topic) const;
   void read_backlog(Session& session);
+  void expect_reads_again();
+  static constexpr std::size_t kReadsAgain = 1024;  // at once, while the store may still fail
+  void read_again(std::size_t most);
   void trim(Session& session);
   void on_trim_page(Session& session, storage::QueuePage page);
   TimeMs message_ttl(wire::Qos qos) const;
@@ -417,6 +420,10 @@ class Shard final : private storage::LaneEvents, private storage::Recovery {
   boost::unordered_flat_map<topics::SubscriberId, Leaving> leaving_;
   // Ended sessions whose stored queues are being handed on, by read request.
   boost::unordered_flat_map<std::uint64_t, Departing> departing_;
+  // What could not be read: queues of sessions, of which some may have ended since, and of ended ones.
+  std::deque<topics::SubscriberId> unread_sessions_;
+  std::deque<Departing> unread_departing_;
+  TimeMs reads_again_at_ = kNever;
   // Sessions whose retained messages are to be read on in the next turn, and how much this turn may still read.
   std::vector<topics::SubscriberId> awaiting_replay_turn_;
   std::size_t replay_visits_left_ = 0;
