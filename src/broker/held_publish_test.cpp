@@ -9,6 +9,15 @@ namespace {
 using enum wire::ReasonCode;
 using wire::Qos;
 
+wire::Connect coming_back(std::uint16_t receive_maximum) {
+  wire::Connect packet;
+  packet.client_id = "reader";
+  packet.clean_start = false;
+  packet.session_expiry_interval_s = 100;
+  packet.receive_maximum = receive_maximum;
+  return packet;
+}
+
 TEST(HeldPublish, WhatComesBehindAMessageThatWaitsForTheStoreDoesNotOvertakeIt_MQTT_4_6_0_1) {
   TestBroker broker;
   TestClient& reader = broker.open();
@@ -43,12 +52,7 @@ struct QueuedQos0 : testing::Test {
     EXPECT_EQ(writer.connect("writer"), kSuccess);
     EXPECT_EQ(writer.publish("t", "1"), kSuccess);
     for (const char* payload : {"2", "3"}) writer.publish("t", payload, Qos::k0);
-    wire::Connect packet;
-    packet.client_id = "reader";
-    packet.clean_start = false;
-    packet.session_expiry_interval_s = 100;
-    packet.receive_maximum = 1;
-    EXPECT_EQ(reader.connect(packet), kSuccess);
+    EXPECT_EQ(reader.connect(coming_back(1)), kSuccess);
     const ReceivedMessage first = reader.message();
     EXPECT_EQ(first.payload, "1");
     EXPECT_EQ(reader.messages_waiting(), 0U);
@@ -100,6 +104,34 @@ TEST(HeldPublish, AQueueOfQos0LongerThanTheOutputIsSentAsTheClientReads) {
   TestClient& reader = broker.open();
   EXPECT_EQ(reader.connect("reader", false, 100), kSuccess);
   for (int i = 0; i < 1000; ++i) EXPECT_EQ(std::stoi(reader.message().payload), i);
+  EXPECT_EQ(broker.shard().counters().dropped_slow_consumer.value(), 0U);
+}
+
+// Retained messages behind held ones are paced by both, not dropped.
+TEST(HeldPublish, RetainedMessagesBehindHeldQos0AreNotDropped_MQTT_3_3_1_9) {
+  TestBroker broker(Settings{.queue_qos0 = true, .max_output_bytes = 8192});
+  TestClient& writer = broker.open();
+  EXPECT_EQ(writer.connect("writer"), kSuccess);
+  for (int i = 0; i < 300; ++i)
+    writer.publish("retained/" + std::to_string(i), std::to_string(i) + std::string(100, ' '), Qos::k0, true);
+  TestClient& before = broker.open();
+  EXPECT_EQ(before.connect("reader", false, 100), kSuccess);
+  EXPECT_EQ(before.subscribe("t"), kGrantedQos1);
+  before.disconnect();
+  EXPECT_EQ(writer.publish("t", "1"), kSuccess);
+  for (const std::string& payload : {std::string("2"), std::string(5000, '3')}) writer.publish("t", payload, Qos::k0);
+  TestClient& reader = broker.open();
+  EXPECT_EQ(reader.connect(coming_back(1)), kSuccess);
+  const ReceivedMessage first = reader.message();
+  EXPECT_EQ(first.payload, "1");
+  EXPECT_EQ(reader.subscribe("retained/#"), kGrantedQos1);
+  broker.set_store_slow(true);
+  reader.acknowledge(first);
+  EXPECT_EQ(reader.messages_waiting(), 0U);
+  broker.set_store_slow(false);
+  EXPECT_EQ(reader.message().payload, "2");
+  EXPECT_EQ(reader.message().payload, std::string(5000, '3'));
+  EXPECT_EQ(reader.messages_waiting(), 300U);
   EXPECT_EQ(broker.shard().counters().dropped_slow_consumer.value(), 0U);
 }
 
