@@ -93,10 +93,10 @@ TimeMs Shard::next_deadline() const {
 }
 
 void Shard::connected(Connection& connection, TimeMs waited_ms) {
-  const bool handed_over = connection.opened_at != 0;
+  const bool handed_over = connection.limited_since != 0;
   if (!handed_over) counters_.network_connections.add();
   connection.last_received_at = now_;
-  connection.opened_at = now_ - waited_ms;
+  connection.limited_since = now_ - waited_ms;
   arm(connection);
   const std::size_t open = shared_.connections.fetch_add(1, std::memory_order_relaxed) + 1;
   // Those above the limit are told so when their CONNECT has come, as long as they are not too many.

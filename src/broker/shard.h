@@ -332,6 +332,7 @@ class Shard final : private storage::LaneEvents, private storage::Recovery {
   void check_connection(Connection& connection);
   void check_absence(Absence& absence);
   void arm(Connection& connection);
+  void fail_refused(Connection& connection);
   TimeMs connect_timeout_ms(const Connection& connection) const {
     return connection.listener_limits().connect_timeout_ms.value_or(settings_.connect_timeout_ms);
   }
