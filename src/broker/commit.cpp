@@ -175,31 +175,33 @@ void Shard::release_one(Held& held) {
       write_bytes(connection, held.bytes);
       if (held.type == PacketType::kSuback && session->outbound != nullptr) pump(*session);
       return;
-    case Held::Kind::kPublish: {
-      using State = session::Outgoing::State;
+    case Held::Kind::kPublish:
       --session->out().held_publishes;
-      if (held.packet_id == 0) return release_qos0(*session);
-      const session::Outgoing::Entry* entry = session->out().outgoing.find_sent(held.packet_id);
-      if (entry == nullptr || (entry->state != State::kAwaitsPubrec && entry->state != State::kAwaitsPuback)) return;
-      const session::Delivery delivery = entry->delivery;
-      OutgoingPublish publish(delivery.message, now_, scratch_);
-      const bool fits = publish.append(connection, pool_,
-                                       {.qos = delivery.qos,
-                                        .retain = delivery.retain,
-                                        .dup = delivery.dup,
-                                        .packet_id = held.packet_id,
-                                        .identifiers = delivery.identifiers.get()});
-      if (fits) {
-        count_sent(connection, publish);
-        request_flush(connection);
-        return;
-      }
-      discard_too_large(*session, held.packet_id);
-      return;
-    }
+      return held.packet_id == 0 ? release_qos0(*session) : release_publish(*session, held.packet_id);
     case Held::Kind::kOpen:
       return;
   }
+}
+
+void Shard::release_publish(Session& session, wire::PacketId packet_id) {
+  using State = session::Outgoing::State;
+  const session::Outgoing::Entry* entry = session.out().outgoing.find_sent(packet_id);
+  if (entry == nullptr || (entry->state != State::kAwaitsPubrec && entry->state != State::kAwaitsPuback)) return;
+  const session::Delivery delivery = entry->delivery;
+  const bool expired = delivery.message->expired(now_);
+  OutgoingPublish publish(delivery.message, now_, scratch_);
+  const bool sent = !expired && publish.append(*session.connection, pool_,
+                                               {.qos = delivery.qos,
+                                                .retain = delivery.retain,
+                                                .dup = delivery.dup,
+                                                .packet_id = packet_id,
+                                                .identifiers = delivery.identifiers.get()});
+  if (sent) {
+    count_sent(*session.connection, publish);
+    return request_flush(*session.connection);
+  }
+  discard(session, packet_id, expired ? counters_.dropped_expired : counters_.dropped_too_large);
+  pump(session);  // its place in the window is free
 }
 
 }  // namespace petrel::broker

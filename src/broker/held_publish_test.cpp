@@ -92,6 +92,95 @@ TEST_F(QueuedQos0, DoesNotHoldBackWhatIsLiveWhileTheStoreIsInTrouble) {
   for (const char* payload : {"2", "3"}) EXPECT_EQ(reader.message().payload, payload);
 }
 
+// A message that expires while it is held is not sent, nor does it hold up what comes behind it.
+struct HeldAndExpired : testing::Test {
+  HeldAndExpired() {
+    EXPECT_EQ(writer.connect("writer"), kSuccess);
+    leave_behind(Qos::k2);
+  }
+  void leave_behind(Qos qos) {
+    TestClient& before = broker.open();
+    EXPECT_EQ(before.connect("reader", false, 3600), kSuccess);
+    EXPECT_TRUE(before.subscribe("t", qos).has_value());
+    before.disconnect();
+  }
+  void publish_for_a_while(std::string_view payload, Qos qos) {
+    wire::Publish packet;
+    packet.topic = "t";
+    packet.payload = payload;
+    packet.qos = qos;
+    if (qos != Qos::k0) packet.packet_id = 1000;
+    packet.properties.message_expiry_interval_s = 5;
+    writer.send(packet);
+  }
+  std::uint64_t expired() { return broker.shard().counters().dropped_expired.value(); }
+  void hold_qos0() {
+    EXPECT_EQ(writer.publish("t", "1"), kSuccess);
+    publish_for_a_while("2", Qos::k0);
+    EXPECT_EQ(reader.connect(coming_back(1)), kSuccess);
+    const ReceivedMessage first = reader.message();
+    broker.set_store_slow(true);
+    reader.acknowledge(first);
+  }
+  TestBroker broker{Settings{.queue_qos0 = true}};
+  TestClient &writer = broker.open(), &reader = broker.open();
+};
+
+TEST_F(HeldAndExpired, Qos0WhileTheStoreIsSlow_MQTT_3_3_2_5) {
+  hold_qos0();
+  publish_for_a_while("3", Qos::k0);  // live, behind it
+  broker.pass(6000);
+  broker.set_store_slow(false);
+  EXPECT_EQ(reader.messages_waiting(), 0U);
+  EXPECT_EQ(expired(), 2U);
+  writer.publish("t", "4", Qos::k0);
+  EXPECT_EQ(reader.message().payload, "4");
+}
+
+TEST_F(HeldAndExpired, Qos0WhileTheStoreIsInTrouble_MQTT_3_3_2_5) {
+  hold_qos0();
+  broker.set_store_trouble(storage::StoreError{"the disk is full", true});
+  broker.pass(6000);
+  broker.set_store_trouble(std::nullopt);
+  broker.set_store_slow(false);
+  EXPECT_EQ(reader.messages_waiting(), 0U);
+  EXPECT_EQ(expired(), 1U);
+}
+
+TEST_F(HeldAndExpired, Qos2AndQos1BehindIt_MQTT_3_3_2_5) {
+  EXPECT_EQ(reader.connect(coming_back(2)), kSuccess);
+  broker.set_store_slow(true);
+  publish_for_a_while("1", Qos::k2);
+  publish_for_a_while("2", Qos::k1);
+  EXPECT_EQ(writer.publish("t", "3"), std::nullopt) << "waits for the window";
+  broker.pass(6000);
+  broker.set_store_slow(false);
+  EXPECT_EQ(expired(), 2U);
+  EXPECT_EQ(reader.message().payload, "3");
+  EXPECT_EQ(reader.messages_waiting(), 0U);
+  TestClient& again = broker.open();
+  EXPECT_EQ(again.connect(coming_back(2)), kSuccess);
+  EXPECT_EQ(again.message().payload, "3") << "not acknowledged";
+  EXPECT_EQ(again.messages_waiting(), 0U);
+}
+
+TEST(HeldPublish, WhatIsTooLargeDoesNotHoldUpWhatComesBehindIt_MQTT_3_1_2_25) {
+  TestBroker broker;
+  TestClient& reader = broker.open();
+  wire::Connect packet = coming_back(1);
+  packet.maximum_packet_size_bytes = 100;
+  EXPECT_EQ(reader.connect(packet), kSuccess);
+  EXPECT_EQ(reader.subscribe("t", Qos::k2), kGrantedQos2);
+  TestClient& writer = broker.open();
+  EXPECT_EQ(writer.connect("writer"), kSuccess);
+  broker.set_store_slow(true);
+  EXPECT_EQ(writer.publish("t", std::string(200, 'x'), Qos::k2), std::nullopt);
+  EXPECT_EQ(writer.publish("t", "small"), std::nullopt);
+  broker.set_store_slow(false);
+  EXPECT_EQ(reader.message().payload, "small");
+  EXPECT_EQ(broker.shard().counters().dropped_too_large.value(), 1U);
+}
+
 TEST(HeldPublish, AQueueOfQos0LongerThanTheOutputIsSentAsTheClientReads) {
   TestBroker broker(Settings{.queue_qos0 = true, .max_output_bytes = 8192});
   TestClient& before = broker.open();

@@ -227,10 +227,15 @@ void Shard::hold_qos0(Session& session, OutgoingPublish& publish, session::Deliv
 
 void Shard::release_qos0(Session& session) {
   Outbound& out = *session.outbound;
-  const session::Delivery delivery = out.pop_held_qos0();
+  send_held_qos0(session, out.pop_held_qos0());
+  if (out.held_qos0.empty()) pump(session);
+}
+
+void Shard::send_held_qos0(Session& session, const session::Delivery& delivery) {
+  // Its delivery had not begun [MQTT-3.3.2-5].
+  if (delivery.message->expired(now_)) return counters_.dropped_expired.add();
   OutgoingPublish publish(delivery.message, now_, scratch_);
   append_qos0(session, publish, delivery.retain, delivery.identifiers.get());
-  if (out.held_qos0.empty()) pump(session);
 }
 
 // The client reads too slowly.
@@ -270,19 +275,20 @@ void Shard::send(Session& session, OutgoingPublish& publish, session::Delivery d
     ++session.outbound->held_publishes;
     return hold(session, Held::Kind::kPublish, how.packet_id);
   }
-  if (!publish.append(connection, pool_, how)) return discard_too_large(session, how.packet_id);
+  if (!publish.append(connection, pool_, how)) return discard(session, how.packet_id, counters_.dropped_too_large);
   count_sent(connection, publish);
   request_flush(connection);
 }
 
-// A PUBLISH larger than the client accepts: as if it had been sent and acknowledged [MQTT-3.1.2-25].
-void Shard::discard_too_large(Session& session, wire::PacketId packet_id) {
+// A PUBLISH that has its packet identifier and is not to be sent, because it is larger than the client accepts or has
+// expired: as if it had been sent and acknowledged [MQTT-3.1.2-25], [MQTT-3.3.2-5].
+void Shard::discard(Session& session, wire::PacketId packet_id, Counter& counter) {
   session::Outgoing& outgoing = session.outbound->outgoing;
   const Qos qos = outgoing.find_sent(packet_id)->delivery.qos;
   const auto done =
       qos == Qos::k1 ? outgoing.on_puback(packet_id) : outgoing.on_pubrec(packet_id, Reason::kPacketTooLarge);
   if (qos == Qos::k2 && session.stored != 0) change(storage::EraseOutgoing{session.stored, packet_id});
-  drop(session, *done->finished, counters_.dropped_too_large);
+  drop(session, *done->finished, counter);
 }
 
 void Shard::drop(const Session& session, const session::Delivery& delivery, Counter& counter) {
@@ -306,7 +312,7 @@ void Shard::resend(Session& session) {
                                       .packet_id = again->packet_id,
                                       .identifiers = delivery.identifiers.get()});
     if (!fits) {
-      discard_too_large(session, again->packet_id);
+      discard(session, again->packet_id, counters_.dropped_too_large);
       continue;
     }
     count_sent(connection, publish);

@@ -250,6 +250,7 @@ class Shard final : private storage::LaneEvents, private storage::Recovery {
                    const topics::EncodedIdentifiers* identifiers);
   void hold_qos0(Session& session, OutgoingPublish& publish, session::Delivery delivery);
   void release_qos0(Session& session);
+  void send_held_qos0(Session& session, const session::Delivery& delivery);
   void mail_to_others(OutgoingPublish& publish, const Ref<const topics::MatchList>& found, storage::MessageId id,
                       const QueuedQos0& queued_qos0);
   void drop_qos0(const Session& session);
@@ -267,7 +268,7 @@ class Shard final : private storage::LaneEvents, private storage::Recovery {
   session::Delivery to_delivery(storage::QueueEntry entry);
   void pump(Session& session);
   void resend(Session& session);
-  void discard_too_large(Session& session, wire::PacketId packet_id);
+  void discard(Session& session, wire::PacketId packet_id, Counter& counter);
   void drop(const Session& session, const session::Delivery& delivery, Counter& counter);
   Session* find(topics::SubscriberId id) const;
 
@@ -317,6 +318,7 @@ class Shard final : private storage::LaneEvents, private storage::Recovery {
   void end_store_wait(Connection& connection);
   void end_store_waits();
   void release_one(Held& held);
+  void release_publish(Session& session, wire::PacketId packet_id);
   void submit();
   void release_independent();
   void commit(storage::Batch batch);
