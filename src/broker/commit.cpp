@@ -119,8 +119,31 @@ void Shard::on_trouble(const storage::StoreError& error) {
   if (!trouble_)
     log_.error("the store takes no changes",
                {{"shard", index_}, {"reason", error.what}, {"effect", "what needs storage is refused until it does"}});
+  const bool begins = !trouble_;
   trouble_ = error.full ? Reason::kQuotaExceeded : Reason::kImplementationSpecificError;
+  if (begins) release_live();
   end_store_waits();
+}
+
+// From now on live messages of QoS 0 overtake those of the queue, whose commits may not come. They do not overtake each
+// other [MQTT-4.6.0-5].
+void Shard::release_live() {
+  std::vector<topics::SubscriberId> receivers;
+  const auto is_live = [&](const Held& one) {
+    if (one.kind != Held::Kind::kLive) return false;
+    receivers.push_back(one.session);
+    return true;
+  };
+  for (HeldBatch& batch : waiting_) std::erase_if(batch.held, is_live);
+  std::erase_if(held_, is_live);
+  for (const topics::SubscriberId receiver : receivers) {
+    Session* session = find(receiver);
+    if (session == nullptr || !online(*session)) continue;
+    Outbound& out = session->out();
+    const std::vector<session::Delivery> live = out.take_live_qos0();
+    for (const session::Delivery& delivery : live) send_held_qos0(*session, delivery);
+    if (!live.empty() && out.held_qos0.empty()) pump(*session);
+  }
 }
 
 // Who publishes with QoS 1 or 2 goes no faster than the store: beyond a mark it is not read until the store has caught
@@ -177,7 +200,11 @@ void Shard::release_one(Held& held) {
       return;
     case Held::Kind::kPublish:
       --session->out().held_publishes;
-      return held.packet_id == 0 ? release_qos0(*session) : release_publish(*session, held.packet_id);
+      if (held.packet_id != 0) return release_publish(*session, held.packet_id);
+      return release_qos0(*session);
+    case Held::Kind::kLive:
+      --session->out().held_publishes;
+      return release_qos0(*session);
     case Held::Kind::kOpen:
       return;
   }

@@ -73,6 +73,20 @@ TEST_F(QueuedQos0, LeavesTheStoreBeforeItIsSentAndNothingOvertakesIt_MQTT_4_3_1_
   EXPECT_EQ(reader.message().payload, "5") << "nothing waits: neither does this";
 }
 
+TEST_F(QueuedQos0, IsNotOvertakenWhileItWaitsForTheWindow_MQTT_4_6_0_5) {
+  broker.set_store_slow(false);
+  for (const char* payload : {"2", "3"}) EXPECT_EQ(reader.message().payload, payload);
+  for (const char* payload : {"4", "5"}) EXPECT_EQ(writer.publish("t", payload), kSuccess);
+  for (const char* payload : {"6", "7"}) writer.publish("t", payload, Qos::k0);
+  for (const char* payload : {"4", "5"}) {
+    EXPECT_EQ(reader.messages_waiting(), 1U);
+    const ReceivedMessage message = reader.message();
+    EXPECT_EQ(message.payload, payload);
+    reader.acknowledge(message);
+  }
+  for (const char* payload : {"6", "7"}) EXPECT_EQ(reader.message().payload, payload);
+}
+
 TEST_F(QueuedQos0, IsNotSentAgainToAClientThatLeftMeanwhile) {
   reader.cut();
   broker.set_store_slow(false);
@@ -83,13 +97,35 @@ TEST_F(QueuedQos0, IsNotSentAgainToAClientThatLeftMeanwhile) {
   EXPECT_EQ(back.message().payload, "4");
 }
 
-TEST_F(QueuedQos0, DoesNotHoldBackWhatIsLiveWhileTheStoreIsInTrouble) {
+// What is live keeps its order; what was queued comes later.
+TEST_F(QueuedQos0, DoesNotHoldBackWhatIsLiveWhileTheStoreIsInTrouble_MQTT_4_6_0_5) {
+  for (const char* payload : {"4", "5"}) writer.publish("t", payload, Qos::k0);
+  EXPECT_EQ(reader.messages_waiting(), 0U);
   broker.set_store_trouble(storage::StoreError{"the disk is full", true});
+  for (const char* payload : {"6", "7"}) writer.publish("t", payload, Qos::k0);
+  for (const char* payload : {"4", "5", "6", "7"}) EXPECT_EQ(reader.message().payload, payload);
+  EXPECT_EQ(reader.messages_waiting(), 0U);
+  broker.set_store_trouble(std::nullopt);
+  writer.publish("t", "8", Qos::k0);
+  EXPECT_EQ(reader.messages_waiting(), 0U) << "the store is slow";
+  broker.set_store_slow(false);
+  for (const char* payload : {"2", "3", "8"}) EXPECT_EQ(reader.message().payload, payload);
+  EXPECT_EQ(reader.messages_waiting(), 0U);
+}
+
+TEST_F(QueuedQos0, IsNotSentToALaterConnectionThoughLiveOnesHaveGoneBefore) {
   writer.publish("t", "4", Qos::k0);
+  broker.set_store_trouble(storage::StoreError{"the disk is full", true});
   EXPECT_EQ(reader.message().payload, "4");
   broker.set_store_trouble(std::nullopt);
+  EXPECT_EQ(reader.messages_waiting(), 0U);
+  reader.cut();
   broker.set_store_slow(false);
-  for (const char* payload : {"2", "3"}) EXPECT_EQ(reader.message().payload, payload);
+  TestClient& back = broker.open();
+  EXPECT_EQ(back.connect("reader", false, 100), kSuccess);
+  EXPECT_EQ(back.messages_waiting(), 0U);
+  writer.publish("t", "5", Qos::k0);
+  EXPECT_EQ(back.message().payload, "5");
 }
 
 // A message that expires while it is held is not sent, nor does it hold up what comes behind it.

@@ -200,7 +200,7 @@ void Shard::send_qos0(Session& session, OutgoingPublish& publish, bool retain,
                       const Ref<const topics::EncodedIdentifiers>& identifiers) {
   const std::size_t held = session.outbound != nullptr ? session.outbound->held_qos0_bytes : 0;
   if (session.connection->output.size() + held >= max_output_bytes_) return drop_qos0(session);
-  // It does not overtake what waits for a commit, unless none may come.
+  // It does not overtake what waits for a commit, unless none may come (release_live() has sent what came before it).
   if (held == 0 || trouble_) return append_qos0(session, publish, retain, identifiers.get());
   session::Delivery delivery;
   delivery.retain = retain;
@@ -221,8 +221,9 @@ void Shard::append_qos0(Session& session, OutgoingPublish& publish, bool retain,
 
 void Shard::hold_qos0(Session& session, OutgoingPublish& publish, session::Delivery delivery) {
   delivery.message = publish.message();
+  const Held::Kind kind = delivery.id == 0 ? Held::Kind::kLive : Held::Kind::kPublish;
   session.outbound->hold_qos0(std::move(delivery));
-  hold(session, Held::Kind::kPublish);
+  hold(session, kind);
 }
 
 void Shard::release_qos0(Session& session) {

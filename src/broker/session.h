@@ -83,6 +83,20 @@ struct Outbound {
     held_qos0_bytes -= delivery.message->block_bytes();
     return delivery;
   }
+  // Those of them that rest on no commit, in their order.
+  std::vector<session::Delivery> take_live_qos0() {
+    std::vector<session::Delivery> live;
+    for (std::size_t left = held_qos0.size(); left > 0; --left) {
+      session::Delivery delivery = pop_held_qos0();
+      --held_publishes;
+      if (delivery.id == 0) {
+        live.push_back(std::move(delivery));
+      } else {
+        hold_qos0(std::move(delivery));
+      }
+    }
+    return live;
+  }
   void forget_held() {
     held_publishes = 0;
     held_qos0.clear();

@@ -302,7 +302,8 @@ class Shard final : private storage::LaneEvents, private storage::Recovery {
 
   // commit.cpp: acknowledgements that rest on this turn's batch
   struct Held {
-    enum class Kind : std::uint8_t { kAck, kBytes, kOpen, kPublish } kind;
+    // kLive: a PUBLISH that rests on no commit, but is behind others that do.
+    enum class Kind : std::uint8_t { kAck, kBytes, kOpen, kPublish, kLive } kind;
     wire::PacketType type;
     Reason reason;
     wire::PacketId packet_id;
@@ -321,6 +322,7 @@ class Shard final : private storage::LaneEvents, private storage::Recovery {
   void release_publish(Session& session, wire::PacketId packet_id);
   void submit();
   void release_independent();
+  void release_live();
   void commit(storage::Batch batch);
   void change_retained(storage::Change change);
   void change(storage::Change change) { batch_.changes.push_back(std::move(change)); }
