@@ -138,7 +138,7 @@ struct UnreadableDeparture : testing::Test {
   TestClient &writer = broker.open(), &stayer = broker.open();
 };
 
-TEST_F(UnreadableDeparture, IsHandedOnWhenTheTroubleIsOver_MQTT_4_8_2) {
+TEST_F(UnreadableDeparture, IsHandedOnWhenTheTroubleIsOver) {
   broker.set_store_trouble(storage::StoreError{"not open"});
   broker.set_store_unreadable(false);
   broker.set_store_trouble(std::nullopt);
