@@ -68,13 +68,19 @@ class TimingWheel {
   // again or destroyed. The first call sets the wheel's beginning.
   template <class Fire>
   void advance(TimeMs now, Fire&& fire) {
+    advance(now, fire, [] { return false; });
+  }
+  // The same, until stop() after a node has been fired: the others that are due wait for the next call.
+  template <class Fire, class Stop>
+  void advance(TimeMs now, Fire&& fire, Stop&& stop) {
     const std::uint64_t target = static_cast<std::uint64_t>(now / kTickMs);
     if (!started_) {
       started_ = true;
       tick_ = target;
       rehash();
-      fire_due(fire);
+      stopped_ = true;
     }
+    if (stopped_ && !fire_due(fire, stop)) return;
     while (tick_ < target) {
       if (empty()) {
         tick_ = target;
@@ -84,13 +90,14 @@ class TimingWheel {
       // When a level has gone round, the next slot of the level above is dealt out.
       for (unsigned level = 1; level < kLevels && (tick_ & ((std::uint64_t{1} << (kBits * level)) - 1)) == 0; ++level)
         deal_out(slots_[level][(tick_ >> (kBits * level)) & kMask]);
-      fire_due(fire);
+      if (!fire_due(fire, stop)) return;
     }
   }
 
   // When advance() is next due: exact to a tick for timers of the next second, earlier than needed for far ones (the
   // wheel then has slots to deal out). kNever when nothing is scheduled.
   TimeMs next_deadline() const {
+    if (stopped_) return time_of(tick_);
     for (std::uint64_t step = 1; step <= kSlots; ++step) {
       const std::uint64_t tick = tick_ + step;
       const TimerNode& slot = slots_[0][tick & kMask];
@@ -122,14 +129,18 @@ class TimingWheel {
     slot.previous_ = &node;
   }
 
-  template <class Fire>
-  void fire_due(Fire& fire) {
+  template <class Fire, class Stop>
+  bool fire_due(Fire& fire, Stop& stop) {
     TimerNode& slot = slots_[0][tick_ & kMask];
+    stopped_ = false;
     while (slot.next_ != &slot) {
       TimerNode& node = *slot.next_;
       node.unlink();
       fire(node);
+      stopped_ = slot.next_ != &slot && stop();
+      if (stopped_) return false;
     }
+    return true;
   }
 
   // Links the node into the slot of its deadline, rounded up to a tick, but of none before `earliest`. What lies beyond
@@ -169,6 +180,7 @@ class TimingWheel {
   std::array<std::array<TimerNode, kSlots>, kLevels> slots_;
   std::uint64_t tick_ = 0;
   bool started_ = false;
+  bool stopped_ = false;  // nodes of this tick have not been fired yet
 };
 
 }  // namespace petrel

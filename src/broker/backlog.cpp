@@ -146,8 +146,12 @@ std::optional<Limit> Shard::receivers_excess(std::string_view topic, topics::Sub
     const auto is_member_full = [this](const auto& member) {
       return member->request.qos != 0 && is_full(member->subscriber);
     };
-    if (!match.members.empty() && std::all_of(match.members.begin(), match.members.end(), is_member_full))
-      return full(match.members.front()->subscriber);
+    const auto takes_nothing = [&](const auto& member) {
+      return member->presence->get() == topics::Presence::kGone || is_member_full(member);
+    };
+    const auto first_full = std::find_if(match.members.begin(), match.members.end(), is_member_full);
+    if (first_full != match.members.end() && std::all_of(match.members.begin(), match.members.end(), takes_nothing))
+      return full((*first_full)->subscriber);
   }
   const auto limit = total_excess(1);
   return limit && adds_to_memory(topic) ? limit : std::nullopt;

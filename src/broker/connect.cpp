@@ -338,8 +338,7 @@ void Shard::open(Session& session, const std::string& connack) {
   connection.state = Connection::State::kOpen;
   write_bytes(connection, connack);
   arm(connection);
-  for (const SessionSubscription& subscription : session.subscriptions)
-    if (subscription.member) subscription.member->online.store(true, std::memory_order_relaxed);
+  session.set_presence(topics::Presence::kOnline);
   if (session.outbound != nullptr) pump(session);
   update_marks(session);
   if (paused) host_.resume(connection);

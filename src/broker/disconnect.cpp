@@ -83,8 +83,7 @@ void Shard::leave(Connection& connection, bool publish_will) {
   shared_.clients.fetch_sub(1, std::memory_order_relaxed);
   Session& session = *std::exchange(connection.session, nullptr);
   session.connection = nullptr;
-  for (const SessionSubscription& subscription : session.subscriptions)
-    if (subscription.member) subscription.member->online.store(false, std::memory_order_relaxed);
+  session.set_presence(topics::Presence::kOffline);
   if (!publish_will && session.will != nullptr) {
     session.will.reset();
     if (session.stored != 0) change(storage::EraseWill{session.stored});
@@ -153,7 +152,10 @@ void Shard::end_session(Session& session) {
       if (delivery.qos == wire::Qos::k1) return hand_on(session, delivery);
       if (delivery.id != 0) change(storage::Acknowledge{session.stored, delivery.id});
     });
-    while (!out.queue.empty()) hand_on(session, out.pop());
+    // Of a long queue only what came through a shared subscription is looked at now.
+    for (std::size_t i = 0; i < out.queue.size(); ++i)
+      if (out.queue[i].group) hand_on(session, out.queue[i]);
+    discard(std::move(out.queue));
     set_backlog(session, 0, 0);
   }
   if (session.stored != 0) {

@@ -1,6 +1,6 @@
-// Filters of SUBSCRIBE, UNSUBSCRIBE and of sessions that end are worked off in shares: a turn does so many for all
-// clients together, those that wait since earlier turns first, one share each. A client whose packet is under way is
-// not read.
+// Filters of SUBSCRIBE, UNSUBSCRIBE and what belongs to sessions that end are worked off in shares: a turn does so many
+// for all clients together, those that wait since earlier turns first, one share each. A client whose packet is under
+// way is not read.
 #include <algorithm>
 
 #include "broker/mount_point.h"
@@ -15,8 +15,9 @@ using wire::PacketType;
 namespace {
 
 // In filters of a few levels: about a millisecond's work.
-constexpr std::size_t kWorkPerTurn = 500;
-constexpr std::size_t kShare = 125;
+constexpr std::size_t kWorkPerTurn = 200;
+constexpr std::size_t kShare = 50, kEndingShare = 100;
+constexpr std::size_t kDiscardedPerTurn = 1000;
 // A filter is worth one for itself and one for each so many bytes.
 constexpr std::size_t kBytesOfWork = 64;
 
@@ -69,10 +70,20 @@ void Shard::answer_filters(Session& session, const wire::Suback& answer) {
 // This turn's share is used up: what is left of the packet waits, and so does what the client sends behind it.
 void Shard::postpone(Connection& connection, const wire::Frame& frame, wire::Suback begun) {
   auto work = std::make_unique<FilterWork>(connection, frame.body, std::move(begun));
-  const bool decoded = frame.type == PacketType::kSubscribe
-                           ? wire::decode_subscribe(connection.version, work->body, work->subscribe).has_value()
-                           : wire::decode_unsubscribe(connection.version, work->body, work->unsubscribe).has_value();
-  if (!decoded) return;  // it was, a moment ago
+  // What has been decoded views the packet where it was.
+  const auto moved = [&](std::string_view filter) {
+    return std::string_view(work->body)
+        .substr(static_cast<std::size_t>(filter.data() - frame.body.data()), filter.size());
+  };
+  if (frame.type == PacketType::kSubscribe) {
+    work->subscribe.subscriptions.swap(subscribe_.subscriptions);
+    work->subscribe.subscription_identifier = subscribe_.subscription_identifier;
+    for (wire::Subscription& subscription : work->subscribe.subscriptions)
+      subscription.filter = moved(subscription.filter);
+  } else {
+    work->unsubscribe.filters.swap(unsubscribe_.filters);
+    for (std::string_view& filter : work->unsubscribe.filters) filter = moved(filter);
+  }
   connection.waits_for_filters = true;
   filter_work_.push_back(std::move(work));
 }
@@ -104,16 +115,14 @@ void Shard::continue_filter_work() {
     host_.resume(connection);
   }
   end_some_subscriptions();
+  discard_some();
 }
 
 // The subscriptions of a session that is no more. Matches that still name it lead to nobody; members of shared
-// subscriptions leave at once, for they would take messages from others.
+// subscriptions are gone at once, for they would take messages from others.
 void Shard::end_subscriptions(Session& session) {
+  session.set_presence(topics::Presence::kGone);
   EndingSubscriptions ending{session.id, session.subscriptions.take_all()};
-  std::erase_if(ending.left, [&](const SessionSubscription& subscription) {
-    if (subscription.member) shared_.index.unsubscribe(subscription.node, session.id);
-    return bool{subscription.member};
-  });
   if (ending.left.size() <= kShare && filter_work_left_ > 0) {
     filter_work_left_ -= std::min(filter_work_left_, ending.left.size());
     for (const SessionSubscription& subscription : ending.left)
@@ -124,11 +133,23 @@ void Shard::end_subscriptions(Session& session) {
 }
 
 void Shard::end_some_subscriptions() {
-  for (std::size_t count = kShare; count > 0 && !endings_.empty(); --count) {
+  for (std::size_t count = kEndingShare; count > 0 && !endings_.empty(); --count) {
     EndingSubscriptions& ending = endings_.front();
     shared_.index.unsubscribe(ending.left.back().node, ending.session);
     ending.left.pop_back();
     if (ending.left.empty()) endings_.pop_front();
+  }
+}
+
+// To free a message takes about as long as to send one; a queue may hold a hundred thousand.
+void Shard::discard(Ring<session::Delivery> queue) {
+  if (queue.size() > kDiscardedPerTurn) discarded_.push_back(std::move(queue));
+}
+
+void Shard::discard_some() {
+  for (std::size_t count = kDiscardedPerTurn; count > 0 && !discarded_.empty(); --count) {
+    discarded_.front().pop_front();
+    if (discarded_.front().empty()) discarded_.pop_front();
   }
 }
 

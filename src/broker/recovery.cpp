@@ -3,6 +3,7 @@
 
 #include "base/release_memory.h"
 #include "broker/shard.h"
+#include "topics/topic.h"
 #include "wire/property.h"
 
 namespace petrel::broker {
@@ -68,9 +69,9 @@ void Shard::on_subscription(storage::SessionId stored, const storage::Subscripti
   request.retain_as_published = record.options.retain_as_published;
   if (record.identifier != 0)
     request.identifiers = make_ref<topics::EncodedIdentifiers>(wire::encode_subscription_identifier(record.identifier));
-  auto subscribed = shared_.index.subscribe(record.filter, session.id, request);
+  if (topics::is_shared(record.filter)) session.make_presence(topics::Presence::kOffline);
+  auto subscribed = shared_.index.subscribe(record.filter, session.id, request, session.presence);
   if (subscribed.existed) return;
-  if (subscribed.member) subscribed.member->online.store(false, std::memory_order_relaxed);
   session.subscriptions.add({subscribed.node, std::move(subscribed.member)});
 }
 

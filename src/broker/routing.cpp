@@ -103,8 +103,10 @@ void Shard::deliver_matches(OutgoingPublish& publish, const topics::MatchList& m
 void Shard::deliver_shared(OutgoingPublish& publish, const topics::SharedMatch& match) {
   const topics::SharedMember* member = topics::pick(match);
   if (settings_.queue_policy == QueuePolicy::kReject)
-    for (std::size_t others = match.members.size() - 1; others > 0 && is_full(member->subscriber); --others)
+    for (std::size_t others = match.members.size(); others > 1 && member != nullptr && is_full(member->subscriber);
+         --others)
       member = topics::pick(match);
+  if (member == nullptr) return;
   deliver_to_member(publish, *match.group, *member);
 }
 

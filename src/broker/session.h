@@ -137,10 +137,17 @@ struct Session {
   std::uint32_t connection_number = 0;    // counts connections, so that late acknowledgements find the right one
   session::Incoming incoming;
   SessionSubscriptions subscriptions;
+  Ref<const topics::Presence> presence;  // of its members of shared subscriptions, if it has had any
   std::unique_ptr<Outbound> outbound;
   std::unique_ptr<PendingWill> will;
   std::unique_ptr<Absence> absence;
 
+  void make_presence(topics::Presence::State state) {
+    if (presence.get() == nullptr) presence = make_ref<topics::Presence>(state);
+  }
+  void set_presence(topics::Presence::State state) const {
+    if (presence.get() != nullptr) presence->set(state);
+  }
   Outbound& out() {
     if (outbound == nullptr) {
       outbound = std::make_unique<Outbound>();

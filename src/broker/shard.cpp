@@ -54,7 +54,8 @@ void Shard::begin_turn(TimeMs now) {
   refusals_.advance(now);
   watch_memory();
   keep_house();
-  wheel_.advance(now, [this](TimerNode& node) { on_timer(node); });
+  wheel_.advance(
+      now, [this](TimerNode& node) { on_timer(node); }, [this] { return host_.turn_is_long(); });
   lane_.poll(*this);
   if (now_ >= reads_again_at_) read_again(kReadsAgain);
   publish_sys();
@@ -88,7 +89,8 @@ void Shard::keep_house() {
 TimeMs Shard::next_deadline() const {
   TimeMs due = std::min({wheel_.next_deadline(), refusals_.next_report(), sys_due_, reads_again_at_});
   if (cache_.count() != 0 || pool_.kept_bytes() != 0) due = std::min(due, house_due_);
-  if (!awaiting_replay_turn_.empty() || !filter_work_.empty() || !endings_.empty()) return std::min(due, now_);
+  if (!awaiting_replay_turn_.empty() || !filter_work_.empty() || !endings_.empty() || !discarded_.empty())
+    return std::min(due, now_);
   return memory_full_ ? std::min(due, memory_due_ + kMemoryWakeMs) : due;
 }
 

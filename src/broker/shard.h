@@ -216,6 +216,8 @@ class Shard final : private storage::LaneEvents, private storage::Recovery {
   void continue_filter_work();
   void end_subscriptions(Session& session);
   void end_some_subscriptions();
+  void discard(Ring<session::Delivery> queue);
+  void discard_some();
 
   // disconnect.cpp
   void handle_disconnect(Connection& connection, const wire::Frame& frame);
@@ -433,6 +435,7 @@ class Shard final : private storage::LaneEvents, private storage::Recovery {
   std::vector<topics::SubscriberId> awaiting_replay_turn_;
   std::size_t replay_visits_left_ = 0;
   std::deque<std::unique_ptr<FilterWork>> filter_work_;  // packets that take several turns
+  std::deque<Ring<session::Delivery>> discarded_;        // queues of sessions that are no more
   std::deque<EndingSubscriptions> endings_;              // of sessions that are no more
   std::size_t filter_work_left_ = 0;                     // of this turn
   std::vector<Held> spare_held_;                         // keeps its capacity from turn to turn

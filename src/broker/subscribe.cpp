@@ -17,7 +17,7 @@ namespace {
 // Retained messages read at a time.
 constexpr std::size_t kReplayPage = 64;
 // How many a turn looks at, for all sessions together, whether they match or not: about a millisecond's work.
-constexpr std::size_t kReplayVisitsPerTurn = 1536;
+constexpr std::size_t kReplayVisitsPerTurn = 512;
 constexpr std::size_t kVisitsOfSearch = 768;
 
 }  // namespace
@@ -64,7 +64,8 @@ wire::ReasonCode Shard::subscribe(Session& session, const wire::Subscription& su
   request.retain_as_published = subscription.options.retain_as_published;
   if (identifier != 0)
     request.identifiers = make_ref<topics::EncodedIdentifiers>(wire::encode_subscription_identifier(identifier));
-  auto subscribed = shared_.index.subscribe(filter, session.id, request);
+  if (topics::is_shared(filter)) session.make_presence(topics::Presence::kOnline);
+  auto subscribed = shared_.index.subscribe(filter, session.id, request, session.presence);
   if (!subscribed.existed) {
     session.subscriptions.add({subscribed.node, std::move(subscribed.member)});
   } else if (subscribed.member) {

@@ -23,7 +23,10 @@ constexpr std::size_t kMailBacklogForAll = 50'000;
 // is over. The same holds for the rest of what somebody has sent when it makes much work.
 constexpr std::size_t kShortReadBytes = 4096;
 constexpr std::uint64_t kFewMessages = 1000;
-constexpr std::chrono::microseconds kTurnTime{4000};
+// How long a turn may be. Long ones let much go out in few writes; while there are publishers that send little at a
+// time, on whichever thread, turns are short, so that their messages do not wait.
+constexpr std::chrono::microseconds kTurnTime{4000}, kShortTurnTime{500};
+constexpr TimeMs kCalmMs = 100;
 // What one of them may bring at a time: less when its packets take long.
 constexpr std::size_t kLeastBusyReadBytes = 16'384;
 // Of a large packet at a time.
@@ -31,11 +34,18 @@ constexpr std::size_t kGatherReadBytes = std::size_t{1} << 20;
 
 }  // namespace
 
-bool ShardThread::turn_is_long() {
-  const auto now = std::chrono::steady_clock::now();
-  if (turn_end_ == std::chrono::steady_clock::time_point{}) turn_end_ = now + kTurnTime;
-  return now >= turn_end_;
+void ShardThread::begin_time() {
+  const bool calm = std::any_of(peers_.begin(), peers_.end(), [this](const ShardThread* peer) {
+    return now_ - peer->calm_at_.load(std::memory_order_relaxed) < kCalmMs;
+  });
+  turn_time_ = calm ? kShortTurnTime : kTurnTime;
+  turn_end_ = std::chrono::steady_clock::now() + turn_time_ / 4;
 }
+
+// Time for the next part of the turn, however long it has been already.
+void ShardThread::extend_time() { turn_end_ = std::max(turn_end_, std::chrono::steady_clock::now() + turn_time_ / 2); }
+
+bool ShardThread::turn_is_long() { return std::chrono::steady_clock::now() >= turn_end_; }
 
 bool ShardThread::congested(std::size_t mark) const {
   return std::any_of(peers_.begin(), peers_.end(), [this, mark](const ShardThread* peer) {
@@ -60,13 +70,14 @@ void ShardThread::resume_after_congestion() {
   }
 }
 
-void ShardThread::on_readable(Socket& socket) {
+// `ends`: the peer has hung up, and what that leads to (a will, the end of a session) is nothing that others wait for.
+void ShardThread::on_readable(Socket& socket, bool ends) {
   if (socket.closing) return wait_for_end(socket);
   if (socket.yielded) return;
   const bool brings_much = socket.busy || socket.partial.is_large();
   if (congested(brings_much ? kMailBacklogForBusy : kMailBacklogForAll)) return pause_for_congestion(socket);
   if (is_full(socket)) return wait_for_output(socket);
-  if (!brings_much) return read(socket, kShortReadBytes);
+  if (!brings_much && !ends) return read(socket, kShortReadBytes);
   if (!std::exchange(socket.queued, true)) busy_.push_back(&socket);
 }
 
@@ -84,9 +95,12 @@ void ShardThread::read(Socket& socket, std::size_t most_bytes) {
   if (result.status != IoStatus::kOk) return read_failed(socket, result);
   socket.traffic->bytes_received.add(result.bytes);
   socket.partial = {};
-  const std::uint64_t sent = messages_sent();
+  const std::uint64_t sent = messages_sent(), published = counters().packets_received.of(wire::PacketType::kPublish);
+  const bool was_busy = socket.busy;
   if (!feed(socket, {buffer, have + result.bytes})) return;
   socket.busy = result.bytes >= kShortReadBytes || messages_sent() - sent > kFewMessages;
+  if (!was_busy && !socket.busy && counters().packets_received.of(wire::PacketType::kPublish) != published)
+    calm_at_.store(now_, std::memory_order_relaxed);
 }
 
 std::uint64_t ShardThread::messages_sent() const {
@@ -97,13 +111,11 @@ std::uint64_t ShardThread::messages_sent() const {
 void ShardThread::read_busy_sockets() {
   using Clock = std::chrono::steady_clock;
   if (busy_.empty()) return;
-  // At least one: the turn may have been long before.
-  (void)turn_is_long();
+  extend_time();
   auto begin = Clock::now();
   do {
     Socket& socket = *busy_.front();
-    busy_.pop_front();
-    socket.queued = false;
+    take_next_busy(socket);
     if (socket.closing) {
       wait_for_end(socket);
     } else if (std::exchange(socket.yielded, false)) {
@@ -120,13 +132,31 @@ void ShardThread::read_busy_sockets() {
       read(socket, known ? busy_read_bytes_ : kShortReadBytes);
     }
     const auto end = Clock::now();
-    if (end - begin > kTurnTime / 2) {
+    if (end - begin > turn_time_ / 2) {
       busy_read_bytes_ = std::max(busy_read_bytes_ / 2, kLeastBusyReadBytes);
-    } else if (end - begin < kTurnTime / 8) {
+    } else if (end - begin < turn_time_ / 8) {
       busy_read_bytes_ = std::min(busy_read_bytes_ * 2, kReadBufferBytes);
     }
     begin = end;
   } while (!busy_.empty() && begin < turn_end_);
+  set_aside_busy();
+}
+
+void ShardThread::take_next_busy(Socket& socket) {
+  busy_.pop_front();
+  socket.queued = false;
+  if (!std::exchange(socket.set_aside, false)) return;
+  --aside_;
+  set_interest(socket, wanted_events(socket));
+}
+
+// Thousands may wait here; the loop would report them all in each turn, and others not in every one.
+void ShardThread::set_aside_busy() {
+  for (; aside_ < busy_.size(); ++aside_) {
+    Socket& socket = *busy_[aside_];
+    socket.set_aside = true;
+    set_interest(socket, wanted_events(socket));
+  }
 }
 
 // A large packet is under way: what is missing is read to its place, and what follows it into the read buffer.

@@ -23,7 +23,7 @@ void Socket::on_events(std::uint32_t events) {
     // Only now, for most pauses end before more input comes.
     owner->set_interest(*this, owner->wanted_events(*this));
   } else {
-    owner->on_readable(*this);
+    owner->on_readable(*this, (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0);
   }
 }
 
@@ -92,7 +92,7 @@ std::uint64_t ShardThread::packets_of_all() const {
 
 void ShardThread::begin_turn(TimeMs now) {
   now_ = now;
-  turn_end_ = {};
+  begin_time();
   limited_.advance(now);
   if (trims_ && now >= trimmer_.next_look()) trimmer_.look(now, packets_of_all());
   shard_.begin_turn(now);
@@ -100,11 +100,17 @@ void ShardThread::begin_turn(TimeMs now) {
   for (auto& gate : gates_) gate->advance(now);
   if (inbox_full_.load(std::memory_order_acquire)) take_inbox();
   end_lingering();
+  end_broken();
   resume_after_congestion();
   read_buffered();
 }
 
 void ShardThread::end_turn() {
+  // What little the others have sent goes on its way before those with much are read.
+  if (!busy_.empty()) {
+    shard_.end_turn();
+    flush_all();
+  }
   read_busy_sockets();
   shard_.end_turn();
   // What was waiting for a commit may go on reading; that makes work for the same turn.
@@ -136,7 +142,7 @@ TimeMs ShardThread::next_deadline() {
 }
 
 bool ShardThread::has_work() {
-  return !dirty_.empty() || !resumed_.empty() || !busy_.empty() || !buffered_.empty() ||
+  return !dirty_.empty() || !broken_.empty() || !resumed_.empty() || !busy_.empty() || !buffered_.empty() ||
          inbox_full_.load(std::memory_order_seq_cst) || store_ready_.exchange(false, std::memory_order_seq_cst) ||
          (!shutting_down_ && shutdown_grace_ms_.load(std::memory_order_seq_cst) >= 0);
 }
@@ -211,7 +217,7 @@ void ShardThread::accepted(int fd, Door& door, const net::ProxyHeader* header, T
 
 bool ShardThread::adopt(std::unique_ptr<Socket> socket, TimeMs waited_ms) {
   Socket& added = *socket;
-  if (const int error = loop_.add(added.transport->fd(), added, EPOLLIN); error != 0) {
+  if (const int error = loop_.add(added.transport->fd(), added, kReads); error != 0) {
     limited_.error("connection refused", {{"address", added.peer_name()}, {"reason", std::strerror(error)}});
     return false;
   }
@@ -219,7 +225,7 @@ bool ShardThread::adopt(std::unique_ptr<Socket> socket, TimeMs waited_ms) {
   added.traffic = &added.door->traffic(index_);
   added.index = static_cast<std::uint32_t>(sockets_.size());
   sockets_.push_back(std::move(socket));
-  added.interest = EPOLLIN;
+  added.interest = kReads;
   shard_.connected(added, waited_ms);
   return true;
 }
@@ -238,9 +244,11 @@ std::unique_ptr<Socket> ShardThread::give_up(Socket& socket) {
   if (!resumed_.empty()) forget(resumed_);
   if (!congested_.empty()) forget(congested_);
   if (socket.queued) forget(busy_);
+  if (std::exchange(socket.set_aside, false)) --aside_;
   if (socket.buffered) forget(buffered_);
   socket.buffered = false;
   if (socket.closing) forget_lingering(socket);
+  if (socket.broken) std::erase_if(broken_, [&](const Broken& broken) { return broken.socket == &socket; });
   socket.flush_requested = socket.queued = false;
   return taken;
 }
@@ -273,9 +281,10 @@ bool ShardThread::has_hung_up(const Socket& socket, std::uint32_t events) const 
 std::uint32_t ShardThread::wanted_events(const Socket& socket) const {
   if (socket.ended)
     return socket.layered && socket.transport->wants_write() ? EPOLLIN | EPOLLOUT : static_cast<std::uint32_t>(EPOLLIN);
-  const bool unread = socket.paused || socket.congested || socket.closing || socket.waits_for_output;
-  const std::uint32_t output = socket.blocked_since != 0 ? EPOLLOUT : 0U;
-  if (!unread) return EPOLLIN | output;
+  const bool unread = socket.paused || socket.congested || socket.closing || socket.waits_for_output ||
+                      socket.set_aside || socket.broken;
+  const std::uint32_t output = socket.blocked_since != 0 && !socket.broken ? EPOLLOUT : 0U;
+  if (!unread) return kReads | output;
   // A hang-up shows in writing. Where nothing is to be written it is reported, and only once.
   return output != 0 ? output : static_cast<std::uint32_t>(EPOLLRDHUP) | EPOLLET;
 }

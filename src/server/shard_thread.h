@@ -57,6 +57,7 @@ class ShardThread final : private broker::ShardHost, private net::TurnHooks {
   friend class Socket;
 
   static constexpr std::size_t kReadBufferBytes = 262'144;
+  static constexpr std::uint32_t kReads = EPOLLIN | EPOLLRDHUP;
 
   // broker::ShardHost
   void request_flush(broker::Connection& connection) override;
@@ -64,6 +65,8 @@ class ShardThread final : private broker::ShardHost, private net::TurnHooks {
   void resume(broker::Connection& connection) override;
   void post(std::uint32_t shard, broker::Mail mail) override;
   bool turn_is_long() override;
+  void begin_time();
+  void extend_time();
 
   // net::TurnHooks
   void begin_turn(TimeMs now) override;
@@ -75,9 +78,11 @@ class ShardThread final : private broker::ShardHost, private net::TurnHooks {
   void refuse(int fd, const Door& door, std::string_view why);
   bool adopt(std::unique_ptr<Socket> socket, TimeMs waited_ms = 0);
   std::unique_ptr<Socket> give_up(Socket& socket);
-  void on_readable(Socket& socket);
+  void on_readable(Socket& socket, bool ends = false);
   void read(Socket& socket, std::size_t most_bytes);
   void read_busy_sockets();
+  void take_next_busy(Socket& socket);
+  void set_aside_busy();
   std::uint64_t messages_sent() const;
   bool feed(Socket& socket, BytesView bytes, BytesView following = {});
   void read_rest_of_packet(Socket& socket);
@@ -90,6 +95,7 @@ class ShardThread final : private broker::ShardHost, private net::TurnHooks {
   void flush(Socket& socket);
   bool write_held(Socket& socket);
   void write_failed(Socket& socket, const net::IoResult& result);
+  void end_broken();
   void flush_later(Socket& socket);
   void flush_all();
   bool flush_dirty();
@@ -140,12 +146,19 @@ class ShardThread final : private broker::ShardHost, private net::TurnHooks {
   std::uint64_t first_lingering_ = 0;  // number of lingering_.front()
   std::vector<Socket*> congested_;     // not read because another shard is behind
   std::deque<Socket*> busy_;           // readable, and with much to read, in the order in which their turn comes
+  std::size_t aside_ = 0;              // so many of them, the first, are set aside
   std::size_t busy_read_bytes_;        // what one of them may bring at a time
+  struct Broken {
+    Socket* socket;
+    net::IoResult result;
+  };
+  std::deque<Broken> broken_;  // writing has failed; they end in a later turn
   std::vector<std::unique_ptr<Socket>> graveyard_;
   std::unique_ptr<char[]> read_buffer_;
   TimeMs now_ = 0;
-  std::chrono::steady_clock::time_point turn_end_{};  // what can wait does from then on; 0: nobody has asked yet
-  bool drained_ = false;                              // a flush has let the shard send more
+  std::chrono::steady_clock::time_point turn_end_{};  // what can wait does from then on
+  std::chrono::microseconds turn_time_{};
+  bool drained_ = false;  // a flush has let the shard send more
 
   // What other threads leave here.
   struct Inbox {
@@ -156,6 +169,7 @@ class ShardThread final : private broker::ShardHost, private net::TurnHooks {
   Inbox inbox_;
   std::atomic<bool> inbox_full_{false};       // something is in the inbox
   std::atomic<std::size_t> mail_backlog_{0};  // weight of what is posted and not yet taken
+  std::atomic<TimeMs> calm_at_{0};            // when a publisher that sends little was last heard
   std::atomic<bool> store_ready_{false};
   std::atomic<TimeMs> shutdown_grace_ms_{-1};
   std::atomic<bool> wills_published_{false};  // the last ones, and posted to the other shards

@@ -15,7 +15,8 @@ namespace {
 constexpr std::size_t kPiecesPerWrite = 64;
 // Who is to be sent more than this waits for the next turn when the time for such writes is over.
 constexpr std::size_t kLargeOutputBytes = 65'536;
-constexpr std::chrono::microseconds kLargeWritesTime{1000};
+// Nobody is sent more than about this at a time.
+constexpr std::size_t kMostAtATime = 262'144;
 constexpr TimeMs kLingerMs = 1000;
 // How often one turn goes on writing to those who read as fast as it writes.
 constexpr int kFlushRounds = 4;
@@ -72,7 +73,7 @@ bool ShardThread::flush_dirty() {
   for (Socket* socket : dirty) {
     if (socket->output.size() > kLargeOutputBytes && !shutting_down_) {
       const auto now = Clock::now();
-      if (until == Clock::time_point{}) until = now + kLargeWritesTime;
+      if (until == Clock::time_point{}) until = now + turn_time_ / 4;
       if (now >= until) {
         dirty_.push_back(socket);
         all = false;
@@ -87,9 +88,14 @@ bool ShardThread::flush_dirty() {
 }
 
 void ShardThread::flush(Socket& socket) {
-  if (socket.gone || (socket.layered && !write_held(socket)) || socket.ended) return;
+  if (socket.gone || socket.broken || (socket.layered && !write_held(socket)) || socket.ended) return;
   const bool had_output = !socket.output.empty();
-  while (!socket.output.empty()) {
+  for (std::size_t written = 0; !socket.output.empty();) {
+    if (written >= kMostAtATime && !shutting_down_) {
+      socket.writable = true;
+      if (!std::exchange(socket.flush_requested, true)) dirty_.push_back(&socket);
+      break;
+    }
     std::array<OutputBuffer::Piece, kPiecesPerWrite> pieces;
     std::array<iovec, kPiecesPerWrite> vectors;
     const std::size_t count = socket.output.gather(pieces);
@@ -99,8 +105,12 @@ void ShardThread::flush(Socket& socket) {
       wanted += pieces[i].size;
     }
     const net::IoResult result = socket.transport->write_some({vectors.data(), count});
-    if (result.status == IoStatus::kError) return write_failed(socket, result);
+    if (result.status == IoStatus::kError) {
+      socket.output.clear();
+      return write_failed(socket, result);
+    }
     socket.output.consume(result.bytes);
+    written += result.bytes;
     socket.traffic->bytes_sent.add(result.bytes);
     if (socket.waits_for_output && socket.output.size() < shard_.full_mark() / 2) {
       socket.waits_for_output = false;
@@ -141,9 +151,23 @@ bool ShardThread::write_held(Socket& socket) {
   return result.status == IoStatus::kOk && !socket.gone;
 }
 
+// The end of a session may bring much work (its will): it comes when the time is there (end_broken).
 void ShardThread::write_failed(Socket& socket, const net::IoResult& result) {
   if (socket.closing) return bury(socket);
-  lost(socket, socket.transport->failure(result));
+  if (std::exchange(socket.broken, true)) return;
+  broken_.push_back({&socket, result});
+  set_interest(socket, wanted_events(socket));
+}
+
+void ShardThread::end_broken() {
+  if (broken_.empty()) return;
+  extend_time();
+  do {
+    const auto [socket, result] = broken_.front();
+    broken_.pop_front();
+    socket->broken = false;
+    lost(*socket, socket->transport->failure(result));
+  } while (!broken_.empty() && !turn_is_long());
 }
 
 // All is sent. Closing at once while input lies unread would make the system reset the connection, and the peer might

@@ -48,6 +48,8 @@ class Socket final : public broker::Connection, public net::EventHandler {
   bool ended = false;               // all is sent, and the peer is told that no more comes
   bool buffered = false;            // waits for its turn to read what the transport holds
   bool layered = false;             // the transport has bytes of its own to read and write
+  bool set_aside = false;           // queued for longer than a turn: the loop does not look at it meanwhile
+  bool broken = false;              // writing has failed, and its end is still to come
   bool gone = false;                // destroyed at the end of the turn
 };
 

@@ -8,7 +8,8 @@
 
 namespace petrel::topics {
 
-// `member_of(item)` is the SharedMember of an item of `members`. Null when there is none but `except` (0: nobody).
+// `member_of(item)` is the SharedMember of an item of `members`. Null when there is none but `except` (0: nobody)
+// and those that are gone.
 template <class Members, class MemberOf>
 const SharedMember* pick_in_turn(const SharedGroup& group, const Members& members, MemberOf member_of,
                                  SubscriberId except) {
@@ -19,8 +20,9 @@ const SharedMember* pick_in_turn(const SharedGroup& group, const Members& member
   for (std::size_t i = 0; i < count; ++i) {
     const SharedMember* member = member_of(members[(turn + i) % count]);
     if (member->subscriber == except) continue;
-    if (member->online.load(std::memory_order_relaxed)) return member;
-    if (offline == nullptr) offline = member;
+    const Presence::State presence = member->presence->get();
+    if (presence == Presence::kOnline) return member;
+    if (offline == nullptr && presence == Presence::kOffline) offline = member;
   }
   return offline;
 }

@@ -24,7 +24,7 @@ struct SubscriptionIndex::Impl {
   std::string text_of(const Node* node) const;
 
   GroupNode* group(std::string_view name) const;
-  Subscribed join(const SharedFilter& shared, std::string_view name, SubscriberId id,
+  Subscribed join(const SharedFilter& shared, std::string_view name, SubscriberId id, Ref<const Presence> presence,
                   const SubscriptionRequest& request);
   bool leave(GroupNode* group, SubscriberId id);
   bool remove(Node* node, SubscriberId id);
@@ -109,7 +109,8 @@ GroupNode* SubscriptionIndex::Impl::group(std::string_view name) const {
 }
 
 SubscriptionIndex::Subscribed SubscriptionIndex::Impl::join(const SharedFilter& shared, std::string_view name,
-                                                            SubscriberId id, const SubscriptionRequest& request) {
+                                                            SubscriberId id, Ref<const Presence> presence,
+                                                            const SubscriptionRequest& request) {
   Node* node = find_or_create(shared.filter);
   GroupNode* group = node->subscribers.group(shared.share_name);
   if (group == nullptr) {
@@ -117,11 +118,11 @@ SubscriptionIndex::Subscribed SubscriptionIndex::Impl::join(const SharedFilter& 
     const std::string_view kept_name = parse_shared(group->group->name())->share_name;
     node->subscribers.add_group(kept_name, group, seed);
   }
-  auto member = make_ref<SharedMember>(id, request);
+  if (presence.get() == nullptr) presence = make_ref<Presence>(Presence::kOnline);
+  auto member = make_ref<SharedMember>(id, request, std::move(presence));
   GroupNode::Member* present = group->members.find(id);
   const bool existed = present != nullptr;
   if (existed) {
-    member->online.store(present->ref->online.load());
     present->ref = member;
   } else {
     group->members.add({member});
@@ -189,10 +190,11 @@ SubscriptionIndex::SubscriptionIndex() : impl_(std::make_unique<Impl>()) {}
 SubscriptionIndex::~SubscriptionIndex() = default;
 
 SubscriptionIndex::Subscribed SubscriptionIndex::subscribe(std::string_view filter, SubscriberId subscriber,
-                                                           const SubscriptionRequest& request) {
+                                                           const SubscriptionRequest& request,
+                                                           Ref<const Presence> presence) {
   const std::optional<SharedFilter> shared = parse_shared(filter);
   const std::unique_lock lock(impl_->mutex);
-  if (shared) return impl_->join(*shared, filter, subscriber, request);
+  if (shared) return impl_->join(*shared, filter, subscriber, std::move(presence), request);
   Node* node = impl_->find_or_create(filter);
   const bool existed = node->subscribers.put(PackedSubscription(subscriber, request));
   if (!existed) ++impl_->subscriptions;

@@ -62,17 +62,32 @@ struct MatchEntry {
   bool retain_as_published = false;
 };
 
-// A member of a shared subscription. `online` is written by the shard that owns the session, read by publishers.
-class SharedMember final : public RefCounted<SharedMember> {
+// Whether the client of a session is there, for the turns of all its shared subscriptions. Written by the shard that
+// owns the session, read by publishers.
+class Presence final : public RefCounted<Presence> {
  public:
-  SharedMember(SubscriberId id, SubscriptionRequest r) : subscriber(id), request(std::move(r)) {}
-  const SubscriberId subscriber;
-  const SubscriptionRequest request;
-  mutable std::atomic<bool> online{true};
+  // kGone: the session has ended, and its members are about to leave; no turn is theirs any more.
+  enum State : std::uint8_t { kOnline, kOffline, kGone };
+  explicit Presence(State state) : state_(state) {}
+  void set(State state) const { state_.store(state, std::memory_order_relaxed); }
+  State get() const { return state_.load(std::memory_order_relaxed); }
+
+ private:
+  mutable std::atomic<State> state_;
 };
 
-// A shared subscription: share name and filter. The turn goes round the members that are online, or round all when none
-// is.
+// A member of a shared subscription.
+class SharedMember final : public RefCounted<SharedMember> {
+ public:
+  SharedMember(SubscriberId id, SubscriptionRequest r, Ref<const Presence> p)
+      : subscriber(id), request(std::move(r)), presence(std::move(p)) {}
+  const SubscriberId subscriber;
+  const SubscriptionRequest request;
+  const Ref<const Presence> presence;
+};
+
+// A shared subscription: share name and filter. The turn goes round the members that are online, or round those that
+// are offline when none is.
 class SharedGroup final : public RefCounted<SharedGroup> {
  public:
   explicit SharedGroup(std::string name) : name_(std::move(name)) {}
@@ -89,7 +104,7 @@ struct SharedMatch {
   std::vector<Ref<const SharedMember>> members;
 };
 
-// Whose turn it is. Precondition: there are members, as in every match.
+// Whose turn it is; null when all are gone.
 const SharedMember* pick(const SharedMatch& match);
 
 struct SharedTurn {
@@ -123,8 +138,10 @@ class SubscriptionIndex {
     bool existed = false;              // the subscriber had this filter already; its options were replaced
     Ref<const SharedMember> member{};  // for a shared filter
   };
-  // Precondition: is_valid_filter(filter). A shared filter ("$share/...") joins the group.
-  Subscribed subscribe(std::string_view filter, SubscriberId subscriber, const SubscriptionRequest& request);
+  // Precondition: is_valid_filter(filter). A shared filter ("$share/...") joins the group; `presence` is its session's,
+  // null: always online.
+  Subscribed subscribe(std::string_view filter, SubscriberId subscriber, const SubscriptionRequest& request,
+                       Ref<const Presence> presence = nullptr);
   // False if there was no such subscription.
   bool unsubscribe(std::string_view filter, SubscriberId subscriber);
   bool unsubscribe(Node* node, SubscriberId subscriber);

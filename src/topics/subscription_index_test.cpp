@@ -154,7 +154,7 @@ TEST(SharedSubscription, PicksOnlineMembersInTurnAndKeepsTheTurn_4_8_2) {
   std::set<SubscriberId> picked;
   for (int i = 0; i < 3; ++i) picked.insert(pick(list->shared[0])->subscriber);
   EXPECT_EQ(picked, (std::set<SubscriberId>{1, 2, 3}));
-  members[0].member->online = false;
+  members[0].member->presence->set(Presence::kOffline);
   for (int i = 0; i < 6; ++i) EXPECT_NE(pick(list->shared[0])->subscriber, 1u);
   for (int i = 0; i < 6; ++i) EXPECT_EQ(index.take_turn("$share/g/a/+", 2).member->subscriber, 3u);
   const auto* group = list->shared[0].group.get();
@@ -183,10 +183,18 @@ TEST(SharedSubscription, HandsOnInTheTurnOfAllMessagesToThoseWhoAreThere_4_8_2) 
     ++turns[handed_on ? index.take_turn(name, 0).member->subscriber : pick(list->shared[0])->subscriber];
   }
   EXPECT_EQ(turns.size(), 100u) << "a turn each";
-  for (std::size_t i = 0; i < 100; ++i) members[i].member->online = i == 60 || i == 61;
+  for (std::size_t i = 0; i < 100; ++i)
+    members[i].member->presence->set(i == 60 || i == 61 ? Presence::kOnline : Presence::kOffline);
   for (int i = 0; i < 200; ++i) EXPECT_EQ(index.take_turn(name, 61).member->subscriber, 62u);
-  members[61].member->online = false;
+  members[61].member->presence->set(Presence::kOffline);
   EXPECT_NE(index.take_turn(name, 61).member->subscriber, 61u) << "nobody else is online";
+  for (std::size_t i = 0; i < 100; ++i)
+    if (i != 70) members[i].member->presence->set(Presence::kGone);
+  for (int i = 0; i < 200; ++i) EXPECT_EQ(pick(list->shared[0])->subscriber, 71u) << "the others have left";
+  members[70].member->presence->set(Presence::kGone);
+  EXPECT_EQ(pick(list->shared[0]), nullptr);
+  EXPECT_FALSE(index.take_turn(name, 0).member);
+  for (const auto& subscribed : members) subscribed.member->presence->set(Presence::kOffline);
   const SharedTurn turn = index.take_turn(name, 61);
   for (SubscriberId id = 1; id <= 99; ++id) EXPECT_TRUE(index.unsubscribe(name, id));
   EXPECT_EQ(index.take_turn(name, 61).member->subscriber, 100u);

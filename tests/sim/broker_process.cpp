@@ -39,6 +39,7 @@ class BrokerProcess::Driver final : public broker::ShardHost {
   }
 
   void turn(TimeMs now, bool everything) {
+    now_ = now;
     shard.begin_turn(now);
     take_mail(everything);
     std::vector<std::unique_ptr<SimConnection>> arrived;
@@ -53,7 +54,7 @@ class BrokerProcess::Driver final : public broker::ShardHost {
   }
 
   bool has_work() const {
-    if (!mail.empty() || !handed_over.empty()) return true;
+    if (!mail.empty() || !handed_over.empty() || shard.next_deadline() <= now_) return true;
     return std::any_of(connections.begin(), connections.end(), [](const auto& c) {
       if (c->paused) return false;
       return c->yielded || !c->link->to_broker.empty() || c->link->client_gone || !c->output.empty();
@@ -188,6 +189,7 @@ class BrokerProcess::Driver final : public broker::ShardHost {
 
   BrokerProcess& process_;
   std::unique_ptr<storage::Lane> lane_;
+  TimeMs now_ = 0;
   std::vector<SimConnection*> resumed_;
 
  public:
