@@ -17,7 +17,7 @@ namespace {
 // A peer this many messages behind (large ones count more often: broker::weight) makes its senders wait: their busy
 // publishers are not read meanwhile, from the second mark on no publisher is. What the others send between the two
 // comes behind not too many.
-constexpr std::size_t kMailBacklogForBusy = 5000;
+constexpr std::size_t kMailBacklogForBusy = 5000, kShortMailBacklogForBusy = 500;
 constexpr std::size_t kMailBacklogForAll = 50'000;
 // Who sends more at a time, or has more messages sent, is read after the others, and in each turn only until the time
 // is over. The same holds for the rest of what somebody has sent when it makes much work.
@@ -38,6 +38,7 @@ void ShardThread::begin_time() {
   const bool calm = std::any_of(peers_.begin(), peers_.end(), [this](const ShardThread* peer) {
     return now_ - peer->calm_at_.load(std::memory_order_relaxed) < kCalmMs;
   });
+  is_short_ = calm;
   turn_time_ = calm ? kShortTurnTime : kTurnTime;
   turn_end_ = std::chrono::steady_clock::now() + turn_time_ / 4;
 }
@@ -53,6 +54,8 @@ bool ShardThread::congested(std::size_t mark) const {
   });
 }
 
+std::size_t ShardThread::busy_mark() const { return is_short_ ? kShortMailBacklogForBusy : kMailBacklogForBusy; }
+
 void ShardThread::pause_for_congestion(Socket& socket) {
   congested_.push_back(&socket);
   socket.congested = true;
@@ -60,7 +63,7 @@ void ShardThread::pause_for_congestion(Socket& socket) {
 }
 
 void ShardThread::resume_after_congestion() {
-  if (congested_.empty() || congested(kMailBacklogForBusy)) return;
+  if (congested_.empty() || congested(busy_mark())) return;
   std::vector<Socket*> sockets;
   sockets.swap(congested_);
   for (Socket* socket : sockets) {
@@ -75,7 +78,7 @@ void ShardThread::on_readable(Socket& socket, bool ends) {
   if (socket.closing) return wait_for_end(socket);
   if (socket.yielded) return;
   const bool brings_much = socket.busy || socket.partial.is_large();
-  if (congested(brings_much ? kMailBacklogForBusy : kMailBacklogForAll)) return pause_for_congestion(socket);
+  if (congested(brings_much ? busy_mark() : kMailBacklogForAll)) return pause_for_congestion(socket);
   if (is_full(socket)) return wait_for_output(socket);
   if (!brings_much && !ends) return read(socket, kShortReadBytes);
   if (!std::exchange(socket.queued, true)) busy_.push_back(&socket);

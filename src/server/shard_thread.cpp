@@ -107,7 +107,7 @@ void ShardThread::begin_turn(TimeMs now) {
 
 void ShardThread::end_turn() {
   // What little the others have sent goes on its way before those with much are read.
-  if (!busy_.empty()) {
+  if (is_short_ && !busy_.empty()) {
     shard_.end_turn();
     flush_all();
   }

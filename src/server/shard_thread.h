@@ -111,6 +111,7 @@ class ShardThread final : private broker::ShardHost, private net::TurnHooks {
   void take_inbox();
   void post_mail(broker::Mail mail);
   bool congested(std::size_t mark) const;
+  std::size_t busy_mark() const;
   void pause_for_congestion(Socket& socket);
   void resume_after_congestion();
   void end_stranger(Socket& socket);
@@ -158,6 +159,7 @@ class ShardThread final : private broker::ShardHost, private net::TurnHooks {
   TimeMs now_ = 0;
   std::chrono::steady_clock::time_point turn_end_{};  // what can wait does from then on
   std::chrono::microseconds turn_time_{};
+  bool is_short_ = false;
   bool drained_ = false;  // a flush has let the shard send more
 
   // What other threads leave here.
