@@ -26,6 +26,7 @@ namespace rocksdb {
 class ColumnFamilyHandle;
 class DB;
 class Env;
+class IOStatus;
 class Iterator;
 class Status;
 class WriteBatch;
@@ -97,9 +98,6 @@ class Database {
   std::unique_ptr<rocksdb::Iterator> iterate(Column column, bool keep_in_cache = false) const;
   StoreError error(const rocksdb::Status& status) const;
 
-  // sync() for those who cannot be told that it failed: the next sync() tells.
-  void sync_unasked();
-
   void set_live_bodies(std::shared_ptr<const LiveBodies> live);
   std::shared_ptr<const LiveBodies> live_bodies() const;
   SessionTable& table() { return table_; }
@@ -107,17 +105,17 @@ class Database {
   std::shared_mutex use;
 
  private:
+  rocksdb::IOStatus sync_log() const;
+
   const std::string path_;
   SessionTable& table_;
-  rocksdb::Env* const env_;
   const std::function<int(const std::string& path)> sync_file_;
+  const std::unique_ptr<rocksdb::Env> env_;
   std::unique_ptr<rocksdb::DB> db_;
   std::vector<rocksdb::ColumnFamilyHandle*> columns_;
   mutable std::mutex live_mutex_;
   std::shared_ptr<const LiveBodies> live_bodies_;
   std::atomic<bool> interrupted_{false};
-  std::mutex unreported_mutex_;
-  std::optional<StoreError> unreported_;  // a sync has failed, and who asked could not be told
 };
 
 }  // namespace petrel::storage::rocks

@@ -2,8 +2,8 @@
 // waits for, bodies that no queue refers to.
 //
 // They see the session table as committed, never ahead of it. What they rest on is synced before a file counts
-// (SyncsBeforeFilesCount in database.cpp): a power failure must not take back an end or an acknowledgement, and leave
-// what it made superfluous away.
+// (log_first.h): a power failure must not take back an end or an acknowledgement, and leave what it made superfluous
+// away.
 //
 // Threads: RocksDB's own. The database outlives them.
 #pragma once
