@@ -336,6 +336,44 @@ TEST_F(Faults, ALaneEndsWithItsChangesThoughASyncFailedLongAgo) {
   EXPECT_THAT(queue(1), ElementsAre(make_message_id(1, 0), make_message_id(2, 0)));
 }
 
+// A thousand messages for session 1: reading them takes a moment.
+std::vector<Change> long_queue() {
+  std::vector<Change> changes{put_session(1)};
+  for (std::uint64_t m = 1; m <= 1000; ++m) changes.emplace_back(enqueue(1, make_message_id(m, 0)));
+  return changes;
+}
+
+// Nothing is wrong with what was stored before; but the store is closed while it cannot be opened.
+TEST_F(Faults, ReadsWaitUntilTheStoreIsOpenAgain) {
+  ASSERT_TRUE(open(Sync::kInterval).has_value());
+  FaultLane lane(*store_), reader(*store_);
+  lane.commit(long_queue());
+  reader.begin_reads(1, 300);
+  lane.commit({put_session(2)});
+  failing_syncs_ = 5;
+  system_->fail_at(1, Fault::kError);
+  lane.commit({put_session(3)});
+  reader.await_reads();
+  EXPECT_EQ(reader.failed_reads(), 0U);
+  EXPECT_EQ(failing_syncs_, 0);
+}
+
+TEST_F(Faults, AReadThatWaitsDoesNotKeepALaneFromItsEnd) {
+  ASSERT_TRUE(open(Sync::kInterval).has_value());
+  {
+    FaultLane lane(*store_), reader(*store_);
+    lane.commit(long_queue());
+    reader.begin_reads(1, 300);
+    lane.commit({put_session(2)});
+    failing_syncs_ = 1'000'000;
+    system_->fail_at(1, Fault::kError);
+    lane.submit({put_session(3)});
+    EXPECT_FALSE(lane.await_trouble().what.empty());
+  }
+  failing_syncs_ = 0;
+  EXPECT_THAT(queue(1), testing::SizeIs(1000));
+}
+
 // Whichever changes fail, again and again: what was committed stays, and the store works again without a restart.
 TEST_F(Faults, AnyChangeMayFail) {
   std::mt19937 random(4);
