@@ -108,6 +108,11 @@ TEST(StoreTools, MistakesInAnImportAreToldByLine) {
       {{R"({"type":"store","layout":2})"}, "layout 1 only"},
       {{head, R"({"type":"other"})"}, "line 2: there is no type"},
       {{head, R"({"type":"incoming","session":1,"packet_id":70000})"}, "line 2: \"packet_id\" is out of range"},
+      {{head, R"({"type":"incoming","session":0,"packet_id":1})"}, "line 2: \"session\" is out of range"},
+      {{head, R"({"type":"incoming","session":-1,"packet_id":1})"}, "line 2: \"session\" is out of range"},
+      {{head, R"({"type":"incoming","session":18446744073709551615,"packet_id":1})"}, "\"session\" is out of range"},
+      {{head, R"({"type":"incoming","session":1.5,"packet_id":1})"}, "line 2: \"session\" is out of range"},
+      {{head, R"({"type":"queued","session":1,"message":-1,"qos":1})"}, "line 2: \"message\" is out of range"},
       {{head, R"({"type":"retained","topic":"t","payload":"?","qos":1,"retain":true})"}, "not base64"}};
   int number = 0;
   for (const auto& [lines, what] : cases) {

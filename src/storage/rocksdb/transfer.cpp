@@ -155,7 +155,15 @@ Number number_of(const json& line, const char* field) {
   return static_cast<Number>(value);
 }
 
-std::uint64_t id_of(const json& line, const char* field) { return line.at(field).get<std::uint64_t>(); }
+// Ids count up from the largest that is there: so many must be left. 0 means nothing stored, and is no session's.
+std::uint64_t id_of(const json& line, const char* field) {
+  constexpr std::uint64_t kLargest = std::uint64_t{1} << 62;
+  const json& value = line.at(field);
+  const auto id = value.is_number_unsigned() ? value.get<std::uint64_t>() : kLargest + 1;
+  if (id > kLargest || (id == 0 && field == std::string_view("session")))
+    throw std::runtime_error(fmt::format("\"{}\" is out of range", field));
+  return id;
+}
 
 wire::Qos qos_of(const json& line) {
   const auto qos = number_of<unsigned>(line, "qos");
