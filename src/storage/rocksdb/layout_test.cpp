@@ -48,7 +48,13 @@ std::string noise(std::size_t size, std::uint32_t seed) {
 class Layout : public testing::Test {
  protected:
   Layout() { open(); }
-  void open(RocksStoreOptions options = {}) {
+  static RocksStoreOptions options() {
+    RocksStoreOptions options;
+    options.collect_interval_ms = 3'600'000;
+    options.collect_bytes = 0;
+    return options;
+  }
+  void open(RocksStoreOptions options = Layout::options()) {
     store_.reset();
     options.directory = directory_.path();
     options.sync = Sync::kOs;
@@ -158,7 +164,7 @@ TEST_F(Layout, LengthsOfVeryLongQueuesAreLowEstimates) {
     }
     lane.settle();
   }
-  RocksStoreOptions options;
+  RocksStoreOptions options = Layout::options();
   options.count_at_start = kQueued;
   open(options);
   Lengths lengths;
@@ -292,6 +298,29 @@ TEST_F(Layout, IdsGoOnAfterEverythingWasAcknowledgedAndCollected) {
   }
   open();
   EXPECT_GE(store_->last_message_id(), id(7));
+}
+
+// Expired messages leave the disk before the entries that wait for them: a message that got such an id would be in the
+// other's place.
+TEST_F(Layout, IdsGoOnAfterThoseOfEntriesWithoutTheirMessage) {
+  {
+    ContractLane lane(*store_, 0);
+    wire::Message::Parts parts;
+    parts.topic = "a";
+    parts.payload = "x";
+    parts.expires_at = 1'700'000'000'000;
+    std::vector<Change> changes{put_session(1)};
+    for (std::uint64_t m = 1; m <= 30; ++m) changes.emplace_back(enqueue(1, id(m), wire::Message::create(parts)));
+    lane.commit(std::move(changes));
+    store_->flush();
+    ASSERT_TRUE(store_->collect().has_value());
+  }
+  for (const std::uint64_t counted : {std::uint64_t{1000}, std::uint64_t{0}}) {
+    RocksStoreOptions options = Layout::options();
+    options.count_at_start = counted;
+    open(options);
+    EXPECT_EQ(store_->last_message_id(), id(30)) << counted << " counted";
+  }
 }
 
 // Acknowledged before it was written: neither the message nor its entry is.
