@@ -264,6 +264,12 @@ std::uint64_t Database::file_bytes(Column column) const {
   return bytes;
 }
 
+std::uint64_t Database::file_bytes() const {
+  std::uint64_t bytes = 0;
+  for (std::size_t i = 0; i < kColumns; ++i) bytes += file_bytes(static_cast<Column>(i));
+  return bytes;
+}
+
 Result<void, StoreError> Database::verify() {
   if (const rocksdb::Status status = db_->VerifyChecksum(); !status.ok()) return error(status);
   return {};

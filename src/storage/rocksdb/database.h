@@ -6,7 +6,8 @@
 //   retained  topic -> message
 //
 // Queue entries that are acknowledged, and whatever belongs to a session that is gone, are left out whenever RocksDB
-// writes a file; bodies are when a collector has found out which are still wanted (collector.h).
+// writes a file, but for their keys (filters.h); bodies are when a collector has found out which are still wanted
+// (collector.h).
 //
 // Threads: open() and close() by the writer while it holds `use` exclusively; all else while holding it shared.
 #pragma once
@@ -90,6 +91,7 @@ class Database {
   [[nodiscard]] Result<void, StoreError> compact(Column column);
   void interrupt_compaction();
   std::uint64_t file_bytes(Column column) const;
+  std::uint64_t file_bytes() const;
   // All checksums of all files.
   [[nodiscard]] Result<void, StoreError> verify();
 

@@ -161,7 +161,7 @@ TEST_F(Faults, WhatIsNotWrittenIsWithItsReceiver) {
 TEST_F(Faults, ARewriteThatLeavesNothingMayFail) {
   ASSERT_TRUE(open(Sync::kOs).has_value());
   std::uint64_t counter = 0;
-  for (long at = 1; at <= 40; ++at) {
+  for (long at = 1; at <= 80; ++at) {
     const SessionId session = static_cast<SessionId>(at);
     {
       FaultLane lane(*store_);
@@ -170,9 +170,14 @@ TEST_F(Faults, ARewriteThatLeavesNothingMayFail) {
       lane.commit({EraseSession{session}});
     }
     store_->flush();
-    system_->fail_at(at, Fault::kError);
+    if (at % 4 == 0) {
+      failing_syncs_ = 1;
+    } else {
+      system_->fail_at(at, Fault::kError);
+    }
     (void)store_->collect();
     system_->fail_at(0, Fault::kNone);
+    failing_syncs_ = 0;
     FaultLane(*store_).commit({put_session(1000)});
   }
   EXPECT_TRUE(queue(1).empty());

@@ -6,6 +6,7 @@
 #include <fstream>
 #include <map>
 #include <random>
+#include <thread>
 
 #include "storage/contract.h"
 #include "storage/rocksdb/rocksdb_store.h"
@@ -58,8 +59,6 @@ class Layout : public testing::Test {
     store_.reset();
     options.directory = directory_.path();
     options.sync = Sync::kOs;
-    options.collect_interval_ms = 3'600'000;
-    options.collect_bytes = 0;
     auto opened = RocksStore::open(options);
     ASSERT_TRUE(opened.has_value()) << opened.error().what;
     store_ = std::move(*opened);
@@ -257,15 +256,79 @@ TEST_F(Layout, WhatIsLeftInTheFilesOfASessionThatHasEndedIsNobodys) {
   EXPECT_EQ(found.messages, (std::map<SessionId, std::uint64_t>{{1, 0}}));
   EXPECT_EQ(found.parts, 0);
   EXPECT_THAT(lane.read(7).entries, IsEmpty());
+}
+
+std::uint64_t file_bytes(const std::string& directory) {
+  std::uint64_t bytes = 0;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(directory))
+    if (entry.path().extension() == ".sst") bytes += entry.file_size();
+  return bytes;
+}
+
+// A flush may write the keys: older files might hold something under them.
+TEST_F(Layout, OfSessionsThatHaveEndedNothingIsLeftAfterACollection) {
+  {
+    ContractLane lane(*store_, 0);
+    for (const bool flushed : {true, false}) {
+      for (SessionId s = flushed ? 100 : 300; s < (flushed ? 300 : 500); ++s)
+        lane.submit({put_session(s), PutSubscription{s, {"a/" + noise(1000, static_cast<std::uint32_t>(s)), {}, 0}},
+                     enqueue(s, id(s), message(noise(1000, static_cast<std::uint32_t>(s))))});
+      lane.settle();
+      if (flushed) store_->flush();
+    }
+    EXPECT_GT(store_->file_bytes(), 200U * 2000);
+    for (SessionId s = 100; s < 500; ++s) lane.submit({EraseSession{s}});
+    lane.settle();
+  }
   store_->flush();
   ASSERT_TRUE(store_->collect().has_value());
-  const std::uint64_t left = store_->file_bytes();
-  for (SessionId session = 100; session < 600; ++session)
-    lane.submit({put_session(session), PutSubscription{session, {"a/" + noise(1000, 9), {}, 0}}});
-  for (SessionId session = 100; session < 600; ++session) lane.submit({EraseSession{session}});
-  lane.settle();
+  EXPECT_LT(store_->file_bytes(), 5000U);
+  store_.reset();  // files that do not count any more are removed by then
+  EXPECT_LT(file_bytes(directory_.path()), 5000U);
+}
+
+// The files are small, and do not grow.
+TEST_F(Layout, WhatManySessionsLeaveBehindIsCollectedUnasked) {
+  RocksStoreOptions options;
+  options.collect_interval_ms = 1;
+  options.collect_bytes = std::uint64_t{1} << 30;
+  open(options);
+  ContractLane lane(*store_, 0);
+  std::vector<Change> begin, end;
+  for (SessionId s = 1; s <= 11'000; ++s) {
+    begin.emplace_back(put_session(s));
+    begin.emplace_back(PutSubscription{s, {"a/" + noise(20, static_cast<std::uint32_t>(s)), {}, 0}});
+    end.emplace_back(EraseSession{s});
+  }
+  lane.commit(std::move(begin));
   store_->flush();
-  EXPECT_LT(store_->file_bytes(), left + 20'000) << "what has ended is not written";
+  EXPECT_GT(store_->file_bytes(), 11'000U * 20);
+  EXPECT_EQ(store_->counts().collections, 0U);
+  lane.commit(std::move(end));
+  while (store_->counts().collections == 0) std::this_thread::yield();
+  EXPECT_LT(store_->file_bytes(), 5000U);
+}
+
+// Nor is one that was left by sessions of an earlier start.
+TEST_F(Layout, WhatManySessionsLeftBehindBeforeAStartIsCollected) {
+  {
+    ContractLane lane(*store_, 0);
+    std::vector<Change> begin, end;
+    for (SessionId s = 1; s <= 11'000; ++s) {
+      begin.emplace_back(put_session(s));
+      begin.emplace_back(PutSubscription{s, {"a", {}, 0}});
+      end.emplace_back(EraseSession{s});
+    }
+    lane.commit(std::move(begin));
+    store_->flush();
+    lane.commit(std::move(end));
+  }
+  RocksStoreOptions options;
+  options.collect_interval_ms = 1;
+  options.collect_bytes = std::uint64_t{1} << 30;
+  open(options);
+  while (store_->counts().collections == 0) std::this_thread::yield();
+  EXPECT_LT(store_->file_bytes(), 5000U);
 }
 
 // Its entry stays until the session reads it, and says so.

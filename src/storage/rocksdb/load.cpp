@@ -25,10 +25,12 @@ StoreError damaged(std::string_view what, std::string_view key) {
 Result<std::vector<SessionId>, StoreError> load_states(Database& database, LastIds& last) {
   SessionTable& table = database.table();
   std::vector<SessionId> order;
+  table.ended = 0;
   const auto iterator = database.iterate(Database::kState);
   for (iterator->SeekToFirst(); iterator->Valid(); iterator->Next()) {
     const auto key = decode_state_key(view(iterator->key()));
     if (!key) return damaged("the record", view(iterator->key()));
+    if (key->session != last.session && key->kind != Kind::kSession) ++table.ended;
     last.session = key->session;  // of what is left of one that has ended, too
     if (key->kind == Kind::kSession) {
       order.push_back(key->session);

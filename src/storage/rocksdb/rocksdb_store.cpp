@@ -162,7 +162,7 @@ Result<void, StoreError> RocksStore::collect() {
 std::uint64_t RocksStore::file_bytes() const {
   const std::shared_lock use(parts_->database.use);
   if (!parts_->database.is_open()) return 0;
-  return parts_->database.file_bytes(rocks::Database::kQueue) + parts_->database.file_bytes(rocks::Database::kBodies);
+  return parts_->database.file_bytes();
 }
 
 // --- the writer
@@ -575,13 +575,13 @@ void RocksStore::collect_loop() {
   while (pause(options_.collect_interval_ms)) {
     const std::shared_lock use(parts_->database.use);
     if (failing_ || !parts_->database.is_open() || !parts_->collector.due()) continue;
-    const std::uint64_t before = parts_->database.file_bytes(rocks::Database::kBodies);
-    const auto collected = parts_->collector.collect();
+    const std::uint64_t before = parts_->database.file_bytes();
+    const auto collected = parts_->collector.collect_due();
     if (collected.has_value()) count([](Counts& c) { ++c.collections; });
     if (options_.log == nullptr) continue;
     if (collected.has_value()) {
-      options_.log->debug("store collected", {{"bytes_before", before},
-                                              {"bytes_after", parts_->database.file_bytes(rocks::Database::kBodies)}});
+      options_.log->debug("store collected",
+                          {{"bytes_before", before}, {"bytes_after", parts_->database.file_bytes()}});
     } else {
       options_.log->warning("store cannot collect", {{"reason", collected.error().what}});
     }

@@ -91,7 +91,7 @@ class RocksStore final : public Store {
     std::uint64_t rescans = 0;      // reads to find how far a long queue is acknowledged
     std::uint64_t failures = 0;     // attempts to write that failed
     std::uint64_t unreadable = 0;   // queue entries that were damaged, or their message
-    std::uint64_t collections = 0;  // of messages that nobody needs
+    std::uint64_t collections = 0;  // of what nobody needs
   };
   Counts counts() const;
   std::vector<StoreMetric> metrics() const override;
@@ -99,7 +99,7 @@ class RocksStore final : public Store {
   // For tests and tools: what is in memory to files; what nobody needs off the disk, now.
   void flush();
   [[nodiscard]] Result<void, StoreError> collect();
-  std::uint64_t file_bytes() const;  // of queues and messages
+  std::uint64_t file_bytes() const;  // but not of the log
 
  private:
   struct LaneCore;
