@@ -13,6 +13,8 @@ namespace {
 // How far beyond the shortest of the times it may be before messages go that nobody comes for.
 constexpr TimeMs kLeastTrimMs = 1000;
 constexpr TimeMs kTrimParts = 4;
+// What could not be read is read again after this time.
+constexpr TimeMs kReadAgainMs = 1000;
 
 }  // namespace
 
@@ -176,9 +178,12 @@ void Shard::on_queue_page(storage::QueuePage page) {
   Outbound& out = *session.outbound;
   out.read_request = 0;
   if (page.error) {
-    out.trims = false;
     refusals_.error("queue not readable", {{"client", session.client_id}, {"reason", page.error->what}});
-    return;
+    out.unread = true;
+    unread_sessions_.push_back(session.id);
+    expect_reads_again();
+    if (out.trims) return;
+    page.more = true;  // behind what could be read
   }
   if (std::exchange(out.trims, false)) return on_trim_page(session, std::move(page));
   for (storage::QueueEntry& entry : page.entries) {
@@ -198,11 +203,38 @@ void Shard::on_queue_page(storage::QueuePage page) {
   update_marks(session);
 }
 
+void Shard::expect_reads_again() {
+  if (reads_again_at_ == kNever) reads_again_at_ = now_ + kReadAgainMs;
+}
+
+// Repeats what has failed, of so many ended sessions and so many others at most.
+void Shard::read_again(std::size_t most) {
+  reads_again_at_ = kNever;
+  for (std::size_t count = std::min(most, unread_departing_.size()); count > 0; --count) {
+    Departing departing = std::move(unread_departing_.front());
+    unread_departing_.pop_front();
+    read_departing(std::move(departing));
+  }
+  for (std::size_t count = std::min(most, unread_sessions_.size()); count > 0; --count) {
+    Session* session = find(unread_sessions_.front());
+    unread_sessions_.pop_front();
+    if (session == nullptr) continue;  // it has ended
+    session->outbound->unread = false;
+    if (session->outbound->trims) {
+      read_backlog(*session);
+    } else {
+      pump(*session);  // nothing if the client has left: its queue is read when it is back
+    }
+  }
+  if (!unread_departing_.empty() || !unread_sessions_.empty()) expect_reads_again();
+}
+
 // Reads the beginning of the stored queue to remove what is too much or too old.
 void Shard::trim(Session& session) {
-  if (session.outbound->read_request != 0) return;
-  session.outbound->trims = true;
-  read_backlog(session);
+  Outbound& out = *session.outbound;
+  if (out.read_request != 0) return;
+  out.trims = true;
+  if (!out.unread) read_backlog(session);
 }
 
 void Shard::on_trim_page(Session& session, storage::QueuePage page) {

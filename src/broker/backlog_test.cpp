@@ -94,6 +94,30 @@ TEST(Backlog, RejectLetsAnOldClientEmptyItsOwnQueue) {
   EXPECT_EQ(again.message().payload, "3");
 }
 
+// The refused client's end comes a second later, however often its output blocks.
+TEST(Backlog, RejectClosesAnOldClientThatReadsSlowly) {
+  TestBroker broker({.max_queued_messages = 1, .queue_policy = QueuePolicy::kReject});
+  leave_behind(broker, "away");
+  TestClient& writer = broker.open();
+  EXPECT_EQ(writer.connect("writer"), kSuccess);
+  EXPECT_EQ(writer.publish("t", "1"), kSuccess);
+  TestClient& old = broker.open(ProtocolVersion::kV311);
+  EXPECT_EQ(old.connect("old"), kSuccess);
+  EXPECT_EQ(old.subscribe("live", Qos::k0), kSuccess);
+  EXPECT_EQ(old.publish("t", "2"), std::nullopt);
+  for (int i = 0; i < 10; ++i) {
+    EXPECT_FALSE(old.closed) << i;
+    old.reads = false;
+    writer.publish("live", "x", Qos::k0);
+    broker.pass(50);
+    old.reads = true;
+    broker.pass(49);
+  }
+  EXPECT_FALSE(old.closed);
+  broker.pass(30);
+  EXPECT_TRUE(old.closed);
+}
+
 TEST(Backlog, RejectLooksForAMemberOfASharedSubscriptionWithRoom) {
   TestBroker broker({.max_queued_messages = 1, .queue_policy = QueuePolicy::kReject});
   leave_behind(broker, "a", "$share/g/t", Qos::k1);

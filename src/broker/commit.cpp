@@ -119,8 +119,32 @@ void Shard::on_trouble(const storage::StoreError& error) {
   if (!trouble_)
     log_.error("the store takes no changes",
                {{"shard", index_}, {"reason", error.what}, {"effect", "what needs storage is refused until it does"}});
+  shared_.store_health.set(index_, error);
+  const bool begins = !trouble_;
   trouble_ = error.full ? Reason::kQuotaExceeded : Reason::kImplementationSpecificError;
+  if (begins) release_live();
   end_store_waits();
+}
+
+// From now on live messages of QoS 0 overtake those of the queue, whose commits may not come. They do not overtake each
+// other [MQTT-4.6.0-5].
+void Shard::release_live() {
+  std::vector<topics::SubscriberId> receivers;
+  const auto is_live = [&](const Held& one) {
+    if (one.kind != Held::Kind::kLive) return false;
+    receivers.push_back(one.session);
+    return true;
+  };
+  for (HeldBatch& batch : waiting_) std::erase_if(batch.held, is_live);
+  std::erase_if(held_, is_live);
+  for (const topics::SubscriberId receiver : receivers) {
+    Session* session = find(receiver);
+    if (session == nullptr || !online(*session)) continue;
+    Outbound& out = session->out();
+    const std::vector<session::Delivery> live = out.take_live_qos0();
+    for (const session::Delivery& delivery : live) send_held_qos0(*session, delivery);
+    if (!live.empty() && out.held_qos0.empty()) pump(*session);
+  }
 }
 
 // Who publishes with QoS 1 or 2 goes no faster than the store: beyond a mark it is not read until the store has caught
@@ -146,6 +170,8 @@ void Shard::end_store_waits() {
 void Shard::on_trouble_over() {
   if (trouble_) log_.warning("the store takes changes again", {{"shard", index_}});
   trouble_.reset();
+  shared_.store_health.set(index_, std::nullopt);
+  read_again(SIZE_MAX);
 }
 
 void Shard::release_held(std::vector<Held>& held) {
@@ -174,31 +200,37 @@ void Shard::release_one(Held& held) {
       write_bytes(connection, held.bytes);
       if (held.type == PacketType::kSuback && session->outbound != nullptr) pump(*session);
       return;
-    case Held::Kind::kPublish: {
-      using State = session::Outgoing::State;
+    case Held::Kind::kPublish:
       --session->out().held_publishes;
-      if (held.packet_id == 0) return release_qos0(*session);
-      const session::Outgoing::Entry* entry = session->out().outgoing.find_sent(held.packet_id);
-      if (entry == nullptr || (entry->state != State::kAwaitsPubrec && entry->state != State::kAwaitsPuback)) return;
-      const session::Delivery delivery = entry->delivery;
-      OutgoingPublish publish(delivery.message, now_, scratch_);
-      const bool fits = publish.append(connection, pool_,
-                                       {.qos = delivery.qos,
-                                        .retain = delivery.retain,
-                                        .dup = delivery.dup,
-                                        .packet_id = held.packet_id,
-                                        .identifiers = delivery.identifiers.get()});
-      if (fits) {
-        count_sent(connection, publish);
-        request_flush(connection);
-        return;
-      }
-      discard_too_large(*session, held.packet_id);
-      return;
-    }
+      if (held.packet_id != 0) return release_publish(*session, held.packet_id);
+      return release_qos0(*session);
+    case Held::Kind::kLive:
+      --session->out().held_publishes;
+      return release_qos0(*session);
     case Held::Kind::kOpen:
       return;
   }
+}
+
+void Shard::release_publish(Session& session, wire::PacketId packet_id) {
+  using State = session::Outgoing::State;
+  const session::Outgoing::Entry* entry = session.out().outgoing.find_sent(packet_id);
+  if (entry == nullptr || (entry->state != State::kAwaitsPubrec && entry->state != State::kAwaitsPuback)) return;
+  const session::Delivery delivery = entry->delivery;
+  const bool expired = delivery.message->expired(now_);
+  OutgoingPublish publish(delivery.message, now_, scratch_);
+  const bool sent = !expired && publish.append(*session.connection, pool_,
+                                               {.qos = delivery.qos,
+                                                .retain = delivery.retain,
+                                                .dup = delivery.dup,
+                                                .packet_id = packet_id,
+                                                .identifiers = delivery.identifiers.get()});
+  if (sent) {
+    count_sent(*session.connection, publish);
+    return request_flush(*session.connection);
+  }
+  discard(session, packet_id, expired ? counters_.dropped_expired : counters_.dropped_too_large);
+  pump(session);  // its place in the window is free
 }
 
 }  // namespace petrel::broker

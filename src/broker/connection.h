@@ -56,7 +56,9 @@ class Connection : public ShardTimer {
   Session* session = nullptr;
   const ListenerPolicy* policy = nullptr;
   ListenerTraffic* traffic = nullptr;  // of its listener and shard
-  TimeMs opened_at = 0;
+  // What the client has a limited time from: until CONNECT has come, when the connection was opened; later, when
+  // something was `refused`.
+  TimeMs limited_since = 0;
   TimeMs last_received_at = 0;
   TimeMs blocked_since = 0;  // by the driver: the peer takes no bytes since then; 0: it does
   std::unique_ptr<session::IncomingAliases> incoming_aliases;

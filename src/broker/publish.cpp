@@ -84,6 +84,7 @@ bool Shard::take_publish(Connection& connection, const wire::Publish& publish, s
     // Nor is anything behind it, which would overtake it. But what the client acknowledges is: the full queue may be
     // its own, and would be full for ever if each connection ended with the message that comes again first.
     connection.refused = refused == trouble_ ? Refused::kByStore : Refused::kByQueue;
+    connection.limited_since = now_;
     arm(connection);
     return true;
   }

@@ -200,7 +200,7 @@ void Shard::send_qos0(Session& session, OutgoingPublish& publish, bool retain,
                       const Ref<const topics::EncodedIdentifiers>& identifiers) {
   const std::size_t held = session.outbound != nullptr ? session.outbound->held_qos0_bytes : 0;
   if (session.connection->output.size() + held >= max_output_bytes_) return drop_qos0(session);
-  // It does not overtake what waits for a commit, unless none may come.
+  // It does not overtake what waits for a commit, unless none may come (release_live() has sent what came before it).
   if (held == 0 || trouble_) return append_qos0(session, publish, retain, identifiers.get());
   session::Delivery delivery;
   delivery.retain = retain;
@@ -221,16 +221,22 @@ void Shard::append_qos0(Session& session, OutgoingPublish& publish, bool retain,
 
 void Shard::hold_qos0(Session& session, OutgoingPublish& publish, session::Delivery delivery) {
   delivery.message = publish.message();
+  const Held::Kind kind = delivery.id == 0 ? Held::Kind::kLive : Held::Kind::kPublish;
   session.outbound->hold_qos0(std::move(delivery));
-  hold(session, Held::Kind::kPublish);
+  hold(session, kind);
 }
 
 void Shard::release_qos0(Session& session) {
   Outbound& out = *session.outbound;
-  const session::Delivery delivery = out.pop_held_qos0();
+  send_held_qos0(session, out.pop_held_qos0());
+  if (out.held_qos0.empty()) pump(session);
+}
+
+void Shard::send_held_qos0(Session& session, const session::Delivery& delivery) {
+  // Its delivery had not begun [MQTT-3.3.2-5].
+  if (delivery.message->expired(now_)) return counters_.dropped_expired.add();
   OutgoingPublish publish(delivery.message, now_, scratch_);
   append_qos0(session, publish, delivery.retain, delivery.identifiers.get());
-  if (out.held_qos0.empty()) pump(session);
 }
 
 // The client reads too slowly.
@@ -270,19 +276,20 @@ void Shard::send(Session& session, OutgoingPublish& publish, session::Delivery d
     ++session.outbound->held_publishes;
     return hold(session, Held::Kind::kPublish, how.packet_id);
   }
-  if (!publish.append(connection, pool_, how)) return discard_too_large(session, how.packet_id);
+  if (!publish.append(connection, pool_, how)) return discard(session, how.packet_id, counters_.dropped_too_large);
   count_sent(connection, publish);
   request_flush(connection);
 }
 
-// A PUBLISH larger than the client accepts: as if it had been sent and acknowledged [MQTT-3.1.2-25].
-void Shard::discard_too_large(Session& session, wire::PacketId packet_id) {
+// A PUBLISH that has its packet identifier and is not to be sent, because it is larger than the client accepts or has
+// expired: as if it had been sent and acknowledged [MQTT-3.1.2-25], [MQTT-3.3.2-5].
+void Shard::discard(Session& session, wire::PacketId packet_id, Counter& counter) {
   session::Outgoing& outgoing = session.outbound->outgoing;
   const Qos qos = outgoing.find_sent(packet_id)->delivery.qos;
   const auto done =
       qos == Qos::k1 ? outgoing.on_puback(packet_id) : outgoing.on_pubrec(packet_id, Reason::kPacketTooLarge);
   if (qos == Qos::k2 && session.stored != 0) change(storage::EraseOutgoing{session.stored, packet_id});
-  drop(session, *done->finished, counters_.dropped_too_large);
+  drop(session, *done->finished, counter);
 }
 
 void Shard::drop(const Session& session, const session::Delivery& delivery, Counter& counter) {
@@ -306,7 +313,7 @@ void Shard::resend(Session& session) {
                                       .packet_id = again->packet_id,
                                       .identifiers = delivery.identifiers.get()});
     if (!fits) {
-      discard_too_large(session, again->packet_id);
+      discard(session, again->packet_id, counters_.dropped_too_large);
       continue;
     }
     count_sent(connection, publish);
@@ -338,7 +345,7 @@ void Shard::pump(Session& session) {
     send(session, publish, std::move(delivery));
   }
   if (!out.replays.empty() && room_for_replay(session) && !continue_replays(session)) return update_marks(session);
-  if (out.backlog_messages > 0 && out.read_request == 0 && out.queue.size() < kPrefetchMessages / 2)
+  if (out.backlog_messages > 0 && out.read_request == 0 && !out.unread && out.queue.size() < kPrefetchMessages / 2)
     read_backlog(session);
   update_marks(session);
 }
@@ -401,9 +408,13 @@ void Shard::on_departing_page(storage::QueuePage page) {
     change(storage::Acknowledge{leaving.stored, entry.id});
     deliver_to_another(publish, entry.shared_group, leaving.id);
   }
-  if (page.more && !page.error) {
+  if (page.error) {
+    refusals_.error("queue not readable", {{"session", leaving.stored}, {"reason", page.error->what}});
+    unread_departing_.push_back(std::move(leaving));
+    expect_reads_again();
+  } else if (page.more) {
     read_departing(std::move(leaving));
-  } else if (!page.error) {
+  } else {
     change(storage::EraseSession{leaving.stored});
   }
 }

@@ -51,6 +51,7 @@ struct Outbound {
   std::uint64_t read_request = 0;                         // under way; 0: none
   std::uint64_t arrived_during_read = 0, arrived_bytes_during_read = 0;
   bool trims = false;      // the read is to remove what has no place or has waited too long
+  bool unread = false;     // a read has failed: the next is Shard::read_again()'s
   std::uint8_t marks = 0;  // in the session directory
   // Messages up to this time, by QoS, have waited too long for a client that came back.
   std::array<TimeMs, 3> outstayed_until{};
@@ -81,6 +82,20 @@ struct Outbound {
     session::Delivery delivery = held_qos0.pop_front();
     held_qos0_bytes -= delivery.message->block_bytes();
     return delivery;
+  }
+  // Those of them that rest on no commit, in their order.
+  std::vector<session::Delivery> take_live_qos0() {
+    std::vector<session::Delivery> live;
+    for (std::size_t left = held_qos0.size(); left > 0; --left) {
+      session::Delivery delivery = pop_held_qos0();
+      --held_publishes;
+      if (delivery.id == 0) {
+        live.push_back(std::move(delivery));
+      } else {
+        hold_qos0(std::move(delivery));
+      }
+    }
+    return live;
   }
   void forget_held() {
     held_publishes = 0;

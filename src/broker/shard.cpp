@@ -56,6 +56,7 @@ void Shard::begin_turn(TimeMs now) {
   keep_house();
   wheel_.advance(now, [this](TimerNode& node) { on_timer(node); });
   lane_.poll(*this);
+  if (now_ >= reads_again_at_) read_again(kReadsAgain);
   publish_sys();
   resume_replays();
   continue_filter_work();
@@ -85,17 +86,17 @@ void Shard::keep_house() {
 }
 
 TimeMs Shard::next_deadline() const {
-  TimeMs due = std::min({wheel_.next_deadline(), refusals_.next_report(), sys_due_});
+  TimeMs due = std::min({wheel_.next_deadline(), refusals_.next_report(), sys_due_, reads_again_at_});
   if (cache_.count() != 0 || pool_.kept_bytes() != 0) due = std::min(due, house_due_);
   if (!awaiting_replay_turn_.empty() || !filter_work_.empty() || !endings_.empty()) return std::min(due, now_);
   return memory_full_ ? std::min(due, memory_due_ + kMemoryWakeMs) : due;
 }
 
 void Shard::connected(Connection& connection, TimeMs waited_ms) {
-  const bool handed_over = connection.opened_at != 0;
+  const bool handed_over = connection.limited_since != 0;
   if (!handed_over) counters_.network_connections.add();
   connection.last_received_at = now_;
-  connection.opened_at = now_ - waited_ms;
+  connection.limited_since = now_ - waited_ms;
   arm(connection);
   const std::size_t open = shared_.connections.fetch_add(1, std::memory_order_relaxed) + 1;
   // Those above the limit are told so when their CONNECT has come, as long as they are not too many.

@@ -250,6 +250,7 @@ class Shard final : private storage::LaneEvents, private storage::Recovery {
                    const topics::EncodedIdentifiers* identifiers);
   void hold_qos0(Session& session, OutgoingPublish& publish, session::Delivery delivery);
   void release_qos0(Session& session);
+  void send_held_qos0(Session& session, const session::Delivery& delivery);
   void mail_to_others(OutgoingPublish& publish, const Ref<const topics::MatchList>& found, storage::MessageId id,
                       const QueuedQos0& queued_qos0);
   void drop_qos0(const Session& session);
@@ -267,7 +268,7 @@ class Shard final : private storage::LaneEvents, private storage::Recovery {
   session::Delivery to_delivery(storage::QueueEntry entry);
   void pump(Session& session);
   void resend(Session& session);
-  void discard_too_large(Session& session, wire::PacketId packet_id);
+  void discard(Session& session, wire::PacketId packet_id, Counter& counter);
   void drop(const Session& session, const session::Delivery& delivery, Counter& counter);
   Session* find(topics::SubscriberId id) const;
 
@@ -286,6 +287,9 @@ class Shard final : private storage::LaneEvents, private storage::Recovery {
   std::optional<Limit> receivers_excess(std::string_view topic, topics::SubscriberId publisher);
   bool queues_qos0(std::string_view topic) const;
   void read_backlog(Session& session);
+  void expect_reads_again();
+  static constexpr std::size_t kReadsAgain = 1024;  // at once, while the store may still fail
+  void read_again(std::size_t most);
   void trim(Session& session);
   void on_trim_page(Session& session, storage::QueuePage page);
   TimeMs message_ttl(wire::Qos qos) const;
@@ -298,7 +302,8 @@ class Shard final : private storage::LaneEvents, private storage::Recovery {
 
   // commit.cpp: acknowledgements that rest on this turn's batch
   struct Held {
-    enum class Kind : std::uint8_t { kAck, kBytes, kOpen, kPublish } kind;
+    // kLive: a PUBLISH that rests on no commit, but is behind others that do.
+    enum class Kind : std::uint8_t { kAck, kBytes, kOpen, kPublish, kLive } kind;
     wire::PacketType type;
     Reason reason;
     wire::PacketId packet_id;
@@ -314,8 +319,10 @@ class Shard final : private storage::LaneEvents, private storage::Recovery {
   void end_store_wait(Connection& connection);
   void end_store_waits();
   void release_one(Held& held);
+  void release_publish(Session& session, wire::PacketId packet_id);
   void submit();
   void release_independent();
+  void release_live();
   void commit(storage::Batch batch);
   void change_retained(storage::Change change);
   void change(storage::Change change) { batch_.changes.push_back(std::move(change)); }
@@ -329,6 +336,7 @@ class Shard final : private storage::LaneEvents, private storage::Recovery {
   void check_connection(Connection& connection);
   void check_absence(Absence& absence);
   void arm(Connection& connection);
+  void fail_refused(Connection& connection);
   TimeMs connect_timeout_ms(const Connection& connection) const {
     return connection.listener_limits().connect_timeout_ms.value_or(settings_.connect_timeout_ms);
   }
@@ -417,6 +425,10 @@ class Shard final : private storage::LaneEvents, private storage::Recovery {
   boost::unordered_flat_map<topics::SubscriberId, Leaving> leaving_;
   // Ended sessions whose stored queues are being handed on, by read request.
   boost::unordered_flat_map<std::uint64_t, Departing> departing_;
+  // What could not be read: queues of sessions, of which some may have ended since, and of ended ones.
+  std::deque<topics::SubscriberId> unread_sessions_;
+  std::deque<Departing> unread_departing_;
+  TimeMs reads_again_at_ = kNever;
   // Sessions whose retained messages are to be read on in the next turn, and how much this turn may still read.
   std::vector<topics::SubscriberId> awaiting_replay_turn_;
   std::size_t replay_visits_left_ = 0;

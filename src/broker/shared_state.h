@@ -12,6 +12,7 @@
 #include "broker/counters.h"
 #include "broker/session_directory.h"
 #include "broker/settings.h"
+#include "broker/store_health.h"
 #include "broker/sys_topics.h"
 #include "topics/retained_trie.h"
 #include "topics/subscription_index.h"
@@ -22,7 +23,13 @@ namespace petrel::broker {
 struct SharedState {
   // `seed` is random: it decides which shard a client identifier belongs to.
   SharedState(const Settings& s, std::uint32_t shards, std::uint64_t seed)
-      : settings(s), shard_count(shards), hash_seed(seed), directory(shards), sys(s.sys), counters(shards) {}
+      : settings(s),
+        shard_count(shards),
+        hash_seed(seed),
+        directory(shards),
+        sys(s.sys),
+        counters(shards),
+        store_health(shards) {}
 
   const Settings settings;
   const std::uint32_t shard_count;
@@ -32,7 +39,8 @@ struct SharedState {
   std::mutex retained_commits;  // from looking at what a topic retains until that is handed to the store
   SessionDirectory directory;
   SysTopics sys;
-  std::vector<Counters> counters;                                    // by shard
+  std::vector<Counters> counters;  // by shard
+  StoreHealth store_health;
   std::function<std::vector<storage::StoreMetric>()> store_metrics;  // set before the shards begin, called by any
   std::function<Histogram::Values()> store_commit_times;             // likewise
   // At present; written when a connection or session begins or ends, never on the way of a message.

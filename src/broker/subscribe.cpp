@@ -156,11 +156,11 @@ bool Shard::still_subscribed(Session& session, std::string_view filter) {
 // What there is no room for waits where it is kept, instead of in a queue that has limits. Whoever makes room calls
 // pump().
 bool Shard::room_for_replay(Session& session) {
-  if (session.connection->output.size() >= max_output_bytes_ / 2) {
+  const Outbound& out = *session.outbound;
+  if (session.connection->output.size() + out.held_qos0_bytes >= max_output_bytes_ / 2) {
     session.connection->wants_drain_notice = true;
     return false;
   }
-  const Outbound& out = *session.outbound;
   return out.queue.empty() && out.backlog_messages == 0 && out.outgoing.can_send();
 }
 

@@ -53,6 +53,7 @@ constexpr Row kValues[] = {
     {"dropped/too_large", &SysTotals::dropped_too_large},
     {"dropped/refused", &SysTotals::refused},
     {"subscriptions/outstayed", &SysTotals::subscriptions_outstayed},
+    {"store/writable", &SysTotals::store_writable},
 };
 
 constexpr std::array kLoadRows = {
@@ -113,6 +114,7 @@ SysTotals sys_totals(const SharedState& shared) {
   totals.stored_messages = messages.blocks;
   totals.stored_bytes = messages.bytes;
   totals.heap_bytes = MemoryLedger::total_bytes();
+  totals.store_writable = shared.store_health.trouble() ? 0 : 1;
   if (shared.store_metrics) totals.store = shared.store_metrics();
   return totals;
 }

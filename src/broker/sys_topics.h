@@ -45,6 +45,7 @@ struct SysTotals {
   std::uint64_t backlog_messages = 0, backlog_bytes = 0;
   std::uint64_t dropped_slow_reader = 0, dropped_queue_full = 0, dropped_expired = 0, dropped_outstayed = 0,
                 dropped_too_large = 0, refused = 0, subscriptions_outstayed = 0;
+  std::uint64_t store_writable = 1;  // 0: it takes no changes
   std::vector<storage::StoreMetric> store{};
   std::array<std::uint64_t, kLimits> limits{};
 };

@@ -122,14 +122,24 @@ class StoppableLane final : public storage::Lane {
   void commit(storage::Batch batch) override { waiting_.push_back(std::move(batch)); }
   void read_queue(storage::SessionId session, std::uint64_t request, storage::QueuePosition position, std::size_t limit,
                   std::size_t limit_bytes) override {
+    if (unreadable_) {
+      storage::QueuePage page;
+      page.session = session;
+      page.request = request;
+      page.error = storage::StoreError{"the store is not open after an error"};
+      return errors_.push_back(std::move(page));
+    }
     hand_on();
     lane_->read_queue(session, request, std::move(position), limit, limit_bytes);
   }
   void poll(storage::LaneEvents& events) override {
     if (std::exchange(news_, false)) trouble_ ? events.on_trouble(*trouble_) : events.on_trouble_over();
     hand_on();
+    for (; !errors_.empty(); errors_.pop_front()) events.on_queue_page(std::move(errors_.front()));
     lane_->poll(events);
   }
+  // Reads fail, as they do while RocksDB cannot be opened.
+  void set_unreadable(bool unreadable) { unreadable_ = unreadable; }
 
  private:
   void hand_on() {
@@ -139,7 +149,8 @@ class StoppableLane final : public storage::Lane {
   std::unique_ptr<storage::Lane> lane_;
   std::deque<storage::Batch> waiting_;
   std::optional<storage::StoreError> trouble_;
-  bool news_ = false, slow_ = false;
+  std::deque<storage::QueuePage> errors_;
+  bool news_ = false, slow_ = false, unreadable_ = false;
 };
 
 class TestBroker {
@@ -186,6 +197,11 @@ class TestBroker {
   // The store takes nothing from now on, or takes all again.
   void set_store_trouble(std::optional<storage::StoreError> trouble) {
     for (auto& driver : drivers_) driver->lane.set_trouble(trouble);
+    run();
+  }
+
+  void set_store_unreadable(bool unreadable) {
+    for (auto& driver : drivers_) driver->lane.set_unreadable(unreadable);
     run();
   }
 

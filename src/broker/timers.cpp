@@ -27,7 +27,7 @@ void Shard::on_timer(TimerNode& node) {
 void Shard::check_connection(Connection& connection) {
   switch (connection.state) {
     case Connection::State::kAwaitsConnect:
-      if (now_ >= connection.opened_at + connect_timeout_ms(connection)) {
+      if (now_ >= connection.limited_since + connect_timeout_ms(connection)) {
         counters_.reached(Limit::kConnectTimeout);
         return fail(
             connection, Reason::kKeepAliveTimeout,
@@ -35,12 +35,8 @@ void Shard::check_connection(Connection& connection) {
       }
       break;
     case Connection::State::kOpen:
-      if (connection.refused == Connection::Refused::kByStore)
-        return fail(connection, Reason::kImplementationSpecificError,
-                    "the store takes no changes, and a message needed it");
-      if (connection.refused == Connection::Refused::kByQueue)
-        return fail(connection, Reason::kQuotaExceeded,
-                    "the queue of a receiver was full, and limits.queue_policy is reject");
+      if (connection.refused != Connection::Refused::kNothing && now_ >= connection.limited_since + kRefusedMs)
+        return fail_refused(connection);
       // One and a half times the keep alive [MQTT-3.1.2-22].
       // What the client has sent may wait to be read.
       if (connection.waits_for_memory || connection.waits_for_store || connection.waits_for_filters ||
@@ -60,14 +56,21 @@ void Shard::check_connection(Connection& connection) {
   arm(connection);
 }
 
+void Shard::fail_refused(Connection& connection) {
+  if (connection.refused == Connection::Refused::kByStore)
+    return fail(connection, Reason::kImplementationSpecificError,
+                "the store takes no changes, and a message needed it");
+  fail(connection, Reason::kQuotaExceeded, "the queue of a receiver was full, and limits.queue_policy is reject");
+}
+
 void Shard::arm(Connection& connection) {
   TimeMs due = kNever;
   if (connection.state == Connection::State::kAwaitsConnect)
-    due = connection.opened_at + connect_timeout_ms(connection);
+    due = connection.limited_since + connect_timeout_ms(connection);
   if (connection.state == Connection::State::kOpen && connection.keep_alive_s != 0)
     due = connection.last_received_at + TimeMs{connection.keep_alive_s} * 1500;
   if (connection.blocked_since != 0) due = std::min(due, connection.blocked_since + settings_.write_timeout_ms);
-  if (connection.refused != Connection::Refused::kNothing) due = std::min(due, now_ + kRefusedMs);
+  if (connection.refused != Connection::Refused::kNothing) due = std::min(due, connection.limited_since + kRefusedMs);
   if (due == kNever) {
     wheel_.cancel(connection);
   } else {

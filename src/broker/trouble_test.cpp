@@ -40,6 +40,33 @@ TEST_F(Trouble, RefusesWhatNeedsTheStoreAndServesTheRest) {
   EXPECT_EQ(lasting.message().payload, "y");
 }
 
+// What /readyz, the metrics and $SYS say.
+TEST_F(Trouble, IsKnownToOperators) {
+  const StoreHealth& health = broker.shared().store_health;
+  EXPECT_FALSE(health.trouble().has_value());
+  EXPECT_EQ(sys_totals(broker.shared()).store_writable, 1U);
+  broker.set_store_trouble(kFull);
+  ASSERT_TRUE(health.trouble().has_value());
+  EXPECT_EQ(health.trouble()->what, kFull.what);
+  EXPECT_EQ(sys_totals(broker.shared()).store_writable, 0U);
+  broker.set_store_trouble(storage::StoreError{"the disk is broken"});
+  EXPECT_EQ(health.trouble()->what, "the disk is broken");
+  broker.set_store_trouble(std::nullopt);
+  EXPECT_FALSE(health.trouble().has_value());
+  EXPECT_EQ(sys_totals(broker.shared()).store_writable, 1U);
+}
+
+// One shard in trouble is enough.
+TEST(StoreHealth, IsThatOfAllShards) {
+  StoreHealth health(2);
+  health.set(0, kFull);
+  health.set(1, kFull);
+  health.set(0, std::nullopt);
+  EXPECT_TRUE(health.trouble().has_value());
+  health.set(1, std::nullopt);
+  EXPECT_FALSE(health.trouble().has_value());
+}
+
 // A change that was on its way when the trouble began does not stop those who have nothing to do with it.
 TEST_F(Trouble, WhatWaitsForTheStoreHoldsUpItsOwnSessionOnly) {
   broker.set_store_trouble(kFull);

@@ -38,8 +38,8 @@ CLI::App* add_serve(CLI::App& app, ServeOptions& options) {
       ->type_name("STORE");
   serve
       ->add_option("--threads", options.threads,
-                   "Number of shards, each on a thread of its own (default: one per core)")
-      ->check(CLI::Range(1, 256));
+                   "Number of shards, each on a thread of its own; 0, the default: one per core")
+      ->check(CLI::Range(0, 256));
   serve->add_option("--log-level", options.log_level, "error, warning, info or debug")->type_name("LEVEL");
   serve->add_option("--log-format", options.log_format, "human or json (one object a line)")->type_name("FORMAT");
   serve->add_flag("--print-config", options.print_config, "Print the whole configuration in force as TOML, and exit");

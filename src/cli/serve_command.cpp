@@ -36,8 +36,14 @@ void apply_certificate(const ServeOptions& options, server::Config& config) {
   for (server::ListenerConfig& listener : config.listeners) {
     const auto endpoint = net::parse_endpoint(listener.address);
     if (!endpoint.has_value() || !endpoint->is_tls()) continue;
-    if (options.certificate) listener.certificates = {*options.certificate};
-    if (options.key) listener.keys = {*options.key};
+    if (options.certificate) {
+      listener.certificates = {*options.certificate};
+      listener.places["certificate"] = {"--certificate"};
+    }
+    if (options.key) {
+      listener.keys = {*options.key};
+      listener.places["key"] = {"--key"};
+    }
   }
 }
 
@@ -49,6 +55,7 @@ server::ConfigMistakes apply(const ServeOptions& options, server::Config& config
     config.listeners.clear();
     for (const std::string& address : options.listen) {
       server::ListenerConfig listener{address};
+      listener.places["address"] = {"--listen"};
       if (options.allow_anonymous) listener.allow_anonymous = true;
       config.listeners.push_back(std::move(listener));
     }
@@ -56,7 +63,10 @@ server::ConfigMistakes apply(const ServeOptions& options, server::Config& config
     for (server::ListenerConfig& listener : config.listeners) listener.allow_anonymous = true;
   }
   apply_certificate(options, config);
-  if (options.store) config.store = *options.store;
+  if (options.store) {
+    config.store = *options.store;
+    config.places["store"] = {"--store"};
+  }
   if (options.threads) config.threads = *options.threads;
   if (options.log_level) {
     if (const auto level = log_level(*options.log_level)) {

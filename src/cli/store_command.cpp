@@ -1,6 +1,7 @@
 #include "cli/store_command.h"
 
 #include <fmt/format.h>
+#include <sys/stat.h>
 
 #include <CLI/CLI.hpp>
 #include <cerrno>
@@ -23,11 +24,26 @@ int tell(const server::StoreReport& report, const std::string& all_well = {}) {
 
 using File = std::unique_ptr<std::FILE, int (*)(std::FILE*)>;
 
-File open_file(const std::string& path, const char* how, std::FILE* standard) {
-  if (path == "-") return {standard, [](std::FILE*) { return 0; }};
-  File file(std::fopen(path.c_str(), how), &std::fclose);
-  if (!file) fmt::print(stderr, "petrel: cannot open {}: {}\n", path, std::strerror(errno));
-  return file;
+// What to do about a file that cannot be used.
+std::string_view advice(int error) {
+  if (error == EACCES || error == EPERM) return "; let this user have it, or run this as another";
+  if (error == ENOENT || error == ENOTDIR) return "; write the name of a file in a directory that is there";
+  if (error == EISDIR) return "; write the name of a file";
+  if (error == ENOSPC || error == EDQUOT || error == EFBIG) return "; free some space";
+  return error == EROFS ? "; write the name of a file elsewhere" : "";
+}
+
+int complain(std::string_view what, const std::string& path, int error) {
+  fmt::print(stderr, "petrel: cannot {} {}: {}{}\n", what, path, std::strerror(error), advice(error));
+  return kMistake;
+}
+
+int keep_open(std::FILE*) { return 0; }
+
+// Whether a file of that name can be made anew; a terminal, a pipe or what a link leads to is only written to.
+bool is_plain_file(const std::string& path) {
+  struct stat about {};
+  return ::lstat(path.c_str(), &about) != 0 || S_ISREG(about.st_mode);
 }
 
 }  // namespace
@@ -79,13 +95,23 @@ int StoreCommand::back_up() const {
 int StoreCommand::restore() const { return tell(server::restore_store(other_, directory_), directory_ + ": sound"); }
 
 int StoreCommand::export_lines() const {
-  const File file = open_file(other_, "wb", stdout);
-  return file ? tell(server::export_store(directory_, file.get())) : kMistake;
+  // What stands under the name stays until the new one is whole.
+  const bool in_parts = other_ != "-" && is_plain_file(other_);
+  const std::string path = in_parts ? other_ + ".part" : other_;
+  File file = other_ == "-" ? File(stdout, &keep_open) : File(std::fopen(path.c_str(), "wb"), &std::fclose);
+  if (!file) return complain("write", path, errno);
+  int result = tell(server::export_store(directory_, file.get()));
+  if (!in_parts) return result;
+  if (result == 0 && (std::fclose(file.release()) != 0 || std::rename(path.c_str(), other_.c_str()) != 0))
+    result = complain("write", other_, errno);
+  if (result != 0) std::remove(path.c_str());
+  return result;
 }
 
 int StoreCommand::import_lines() const {
-  const File file = open_file(other_, "rb", stdin);
-  return file ? tell(server::import_store(directory_, file.get()), directory_ + ": imported") : kMistake;
+  const File file = other_ == "-" ? File(stdin, &keep_open) : File(std::fopen(other_.c_str(), "rb"), &std::fclose);
+  if (!file) return complain("read", other_, errno);
+  return tell(server::import_store(directory_, file.get()), directory_ + ": imported");
 }
 
 }  // namespace petrel::cli

@@ -84,8 +84,22 @@ Server::Connection::Progress Server::Connection::take_request() {
     return Progress::kGone;
   }
   received_.erase(0, parsed.consumed);
-  answer(server_.respond(server_.sites_[site], request), request, request.keep_alive);
+  Response response = server_.respond(server_.sites_[site], request);
+  if (response.status == 403) log_foreign(request);
+  answer(std::move(response), request, request.keep_alive);
   return Progress::kMore;
+}
+
+void Server::Connection::log_foreign(const Request& request) {
+  const auto value = [&](std::string_view name) {
+    const std::string* const header = request.header(name);
+    return header == nullptr ? std::string_view() : std::string_view(*header);
+  };
+  server_.limited_.info("HTTP request refused", {{"address", client_.empty() ? link_.transport->peer_name() : client_},
+                                                 {"listener", server_.sites_[site].name},
+                                                 {"reason", "not a page of this machine (origins)"},
+                                                 {"host", value("host")},
+                                                 {"origin", value("origin")}});
 }
 
 // A proxy may bring requests of several clients on one connection.
@@ -102,6 +116,7 @@ void Server::Connection::note_client(const Request& request) {
 
 void Server::Connection::answer(Response response, const Request& request, bool keep_alive) {
   response.apply_conditions(request);
+  if (keep_alive && request.is_1_0) response.headers += "Connection: keep-alive\r\n";
   close_after_ = !keep_alive;
   output_ = response.head(keep_alive);
   sent_ = body_sent_ = 0;

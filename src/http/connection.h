@@ -1,4 +1,4 @@
-// One HTTP/1.1 connection: requests in, one after the other, answers out. Part of Server. Threads: the server's.
+// One HTTP connection: requests in, one after the other, answers out. Part of Server. Threads: the server's.
 #pragma once
 
 #include <string>
@@ -31,6 +31,7 @@ class Server::Connection final : public net::EventHandler {
   Progress read();
   Progress take_request();
   void note_client(const Request& request);
+  void log_foreign(const Request& request);
   void answer(Response response, const Request& request, bool keep_alive);
   Progress write();
   bool fill();

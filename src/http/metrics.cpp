@@ -141,6 +141,7 @@ std::string metrics_text(const broker::SysTotals& totals, const Drops& drops, st
     text.value("limit_reached_total", "limit", broker::name(static_cast<broker::Limit>(i)), totals.limits[i]);
   text.gauge("backlog_messages", "Messages waiting in the store, counted for each session.", totals.backlog_messages);
   text.gauge("backlog_bytes", "Their bytes.", totals.backlog_bytes);
+  text.gauge("store_writable", "1 while the store takes changes, 0 while it fails.", totals.store_writable);
   for (const storage::StoreMetric& metric : totals.store) {
     const std::string help = fmt::format("$SYS/broker/store/{} (docs/sys-topics.md).", metric.name);
     if (metric.grows) {

@@ -49,6 +49,7 @@ TEST(Metrics, AreWellFormed) {
                            R"(bucket{thread="1",le="1"} 3)", R"(bucket{thread="1",le="+Inf"} 4)",
                            R"(sum{thread="1"} 2.5)", R"(count{thread="1"} 4)", R"(count{thread="0"} 0)"})
     EXPECT_THAT(text, testing::HasSubstr(std::string("\npetrel_loop_turn_seconds_") + line + "\n"));
+  EXPECT_THAT(text, testing::HasSubstr("\npetrel_store_writable 1\n"));
   EXPECT_THAT(text, testing::HasSubstr("\npetrel_dropped_total{reason=\"queue_full\"} 5\n"));
   EXPECT_THAT(text, testing::HasSubstr("\npetrel_listener_accepted_total{listener=\"tcp://127.0.0.1:1883\"} 3\n"));
 }

@@ -29,6 +29,15 @@ ParsedRequest refused(int status, std::string why) {
   return result;
 }
 
+// Whether a request line ends as one of some version of HTTP.
+bool names_a_version(std::string_view line) {
+  constexpr std::string_view kName = " HTTP/", kDigits = "0123456789";
+  if (line.size() < kName.size() + 3) return false;
+  const std::string_view end = line.substr(line.size() - kName.size() - 3);
+  return end.starts_with(kName) && kDigits.find(end[kName.size()]) != std::string_view::npos &&
+         end[kName.size() + 1] == '.' && kDigits.find(end.back()) != std::string_view::npos;
+}
+
 }  // namespace
 
 const std::string* Request::header(std::string_view name) const {
@@ -79,11 +88,15 @@ ParsedRequest parse_request(BytesView bytes) {
   boost::system::error_code error;
   const std::size_t head = end + kEnd.size();
   parser.put(boost::asio::buffer(bytes.data(), head), error);
+  if (error == beast::error::bad_version && names_a_version(lines.substr(0, lines.find("\r\n"))))
+    return refused(505, "the version of HTTP must be 1.1 or 1.0");
   if (error) return refused(400, error.message());
   if (!parser.is_header_done()) return refused(400, "not a whole request");
   const auto& message = parser.get();
-  if (message.version() != 11) return refused(505, "not HTTP/1.1");
-  if (message.count(beast::field::host) != 1) return refused(400, "not one Host");
+  const bool is_1_0 = message.version() == 10;
+  // Load balancers ask for health over HTTP/1.0, mostly without a Host.
+  const std::size_t hosts = message.count(beast::field::host);
+  if (hosts > 1 || (hosts == 0 && !is_1_0)) return refused(400, "not one Host");
   if (message.count(beast::field::content_length) + message.count(beast::field::transfer_encoding) != 0)
     return refused(413, "a request with a body");
   const auto path = decode_path({message.target().data(), message.target().size()});
@@ -99,6 +112,7 @@ ParsedRequest parse_request(BytesView bytes) {
     result.request.headers.emplace_back(std::move(name), std::string(field.value()));
   }
   result.request.keep_alive = message.keep_alive();
+  result.request.is_1_0 = is_1_0;
   result.request.is_upgrade = boost::beast::websocket::is_upgrade(message);
   return result;
 }

@@ -1,5 +1,5 @@
-// The head of an HTTP/1.1 request, judged strictly: what could be read in two ways is refused. Only requests without a
-// body are taken. Threads: pure, any.
+// The head of a request of HTTP/1.1 or HTTP/1.0, judged strictly: what could be read in two ways is refused. Only
+// requests without a body are taken. Threads: pure, any.
 #pragma once
 
 #include <optional>
@@ -16,6 +16,7 @@ struct Request {
   std::string path;  // decoded, begins with a slash, without a query, and without "." and ".." as segments
   std::vector<std::pair<std::string, std::string>> headers;  // names in small letters
   bool keep_alive = false;
+  bool is_1_0 = false;      // HTTP/1.0, which keeps a connection only if it is asked and told so
   bool is_upgrade = false;  // asks for WebSocket
 
   // The first of that name, written in small letters; null without one.

@@ -39,6 +39,23 @@ TEST(Request, KnowsAnUpgrade) {
   EXPECT_TRUE(parsed.request.is_upgrade);
 }
 
+// As load balancers ask for health: HAProxy's "OPTIONS / HTTP/1.0", "GET /readyz HTTP/1.0".
+TEST(Request, MayBeOfHttp10) {
+  const ParsedRequest plain = parse_request("GET /readyz HTTP/1.0\r\n\r\n");
+  ASSERT_EQ(plain.status, Status::kDone) << plain.why;
+  EXPECT_TRUE(plain.request.is_1_0);
+  EXPECT_FALSE(plain.request.keep_alive);
+  const ParsedRequest kept = parse_request("HEAD / HTTP/1.0\r\nHost: x\r\nConnection: keep-alive\r\n\r\n");
+  ASSERT_EQ(kept.status, Status::kDone) << kept.why;
+  EXPECT_TRUE(kept.request.keep_alive);
+  // Upgrades there are none (RFC 9110, 7.8).
+  const ParsedRequest upgrade = parse_request(
+      "GET / HTTP/1.0\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+      "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n");
+  ASSERT_EQ(upgrade.status, Status::kDone) << upgrade.why;
+  EXPECT_FALSE(upgrade.request.is_upgrade);
+}
+
 // What two programs could read in two ways, and what is not wanted.
 TEST(Request, RefusesWhatIsDoubtful) {
   struct Case {
@@ -47,7 +64,9 @@ TEST(Request, RefusesWhatIsDoubtful) {
   };
   const std::string end = "\r\n\r\n";
   for (const Case& c :
-       {Case{"\x10\x0c", 400}, Case{"GET / HTTP/1.0\r\nHost: x" + end, 505}, Case{"GET / HTTP/1.1\r\nA: b" + end, 400},
+       {Case{"\x10\x0c", 400}, Case{"GET / HTTP/1.0\r\nHost: x\r\nHost: y" + end, 400},
+        Case{"POST / HTTP/1.0\r\nContent-Length: 3" + end, 413},
+        Case{"GET / HTTP/1.0\r\nTransfer-Encoding: chunked" + end, 413}, Case{"GET / HTTP/1.1\r\nA: b" + end, 400},
         Case{"GET / HTTP/1.1\r\nHost: x\r\nHost: y" + end, 400},
         Case{"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3" + end, 413},
         Case{"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked" + end, 413},
@@ -62,6 +81,8 @@ TEST(Request, RefusesWhatIsDoubtful) {
     EXPECT_THAT(parsed.refusal, testing::AnyOf(c.status, 400)) << c.text.substr(0, 60);
     EXPECT_FALSE(parsed.why.empty());
   }
+  for (const char* version : {"HTTP/0.9", "HTTP/1.2", "HTTP/2.0"})
+    EXPECT_EQ(parse_request(std::string("GET / ") + version + "\r\nHost: x" + end).refusal, 505) << version;
 }
 
 TEST(DecodePath, NeverLeadsOut) {

@@ -164,6 +164,8 @@ std::string_view reason_phrase(int status) {
       return "Moved Permanently";
     case 304:
       return "Not Modified";
+    case 403:
+      return "Forbidden";
     case 404:
       return "Not Found";
     case 405:

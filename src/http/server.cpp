@@ -26,6 +26,17 @@ constexpr std::string_view kPageRules =
     "'none'\r\n"
     "Cache-Control: no-cache\r\n";
 
+// Why what only some pages may see is not answered; empty: it is.
+std::string_view why_foreign(const Site& site, const Request& request) {
+  const std::string* const host = request.header("host");
+  if (host != nullptr && !site.pages.admits_host(*host))
+    return "this listener is for this machine, and not for that Host; ask for localhost, or name the page in origins";
+  const std::string* const origin = request.header("origin");
+  if (origin != nullptr && !site.pages.admits_origin(*origin))
+    return "this listener is for pages of this machine; name that Origin in origins to let it in";
+  return {};
+}
+
 }  // namespace
 
 Server::Server(Host& host, Log& log) : host_(host), limited_(log) {}
@@ -154,13 +165,19 @@ Response Server::start_values(const Site& site) {
 
 Response Server::respond(const Site& site, const Request& request) {
   if (request.method != "GET" && request.method != "HEAD") {
-    Response refused = Response::of_text(405, "only GET and HEAD\n");
-    refused.headers = "Allow: GET, HEAD\r\n";
-    return refused;
+    // Some load balancers ask for health in this way; all it says is that there is somebody.
+    const bool asks_what_is_allowed = request.method == "OPTIONS";
+    Response answer = asks_what_is_allowed ? Response::of_text(200, "") : Response::of_text(405, "only GET and HEAD\n");
+    answer.headers = "Allow: GET, HEAD, OPTIONS\r\n";
+    return answer;
   }
   if (request.path == "/healthz") return Response::of_text(200, "ok\n");
-  if (request.path == "/readyz")
-    return host_.is_ready() ? Response::of_text(200, "ready\n") : Response::of_text(503, "shutting down\n");
+  const std::string_view foreign = why_foreign(site, request);
+  if (request.path == "/readyz") {
+    const std::string why = host_.not_ready_because(site.metrics && foreign.empty());
+    return why.empty() ? Response::of_text(200, "ready\n") : Response::of_text(503, why + "\n");
+  }
+  if (!foreign.empty()) return Response::of_text(403, std::string(foreign) + "\n");
   if (request.path == "/metrics" && site.metrics) {
     Response metrics = Response::of_text(200, host_.metrics());
     metrics.content_type = "text/plain; version=0.0.4; charset=utf-8";

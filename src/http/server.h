@@ -17,6 +17,7 @@
 #include "net/event_loop.h"
 #include "net/forwarded.h"
 #include "net/listener.h"
+#include "net/local_pages.h"
 #include "net/place_limit.h"
 #include "net/proxy_gate.h"
 #include "net/transport.h"
@@ -29,6 +30,7 @@ struct Site {
   std::string folder;          // static files; empty: none
   bool metrics = false;
   bool start_page = false;
+  net::LocalPages pages;  // whose browsers are answered
   // Whose connections begin with a PROXY header; null: nobody's. Outlives the server.
   const net::AddressRanges* proxies = nullptr;
   // Proxies whose header tells the client's address.
@@ -50,7 +52,8 @@ class Host {
   virtual std::string metrics() = 0;
   // What the start page is told of the broker's listeners: a JSON array.
   virtual std::string listeners() = 0;
-  virtual bool is_ready() = 0;
+  // Why clients are not welcome; empty: they are. `in_detail`: with what is for whoever may read the metrics, too.
+  virtual std::string not_ready_because(bool in_detail) = 0;
 
  protected:
   ~Host() = default;

@@ -1,5 +1,6 @@
 #include "net/tls_callbacks.h"
 
+#include <fmt/format.h>
 #include <openssl/core_names.h>
 #include <openssl/params.h>
 #include <openssl/rand.h>
@@ -9,14 +10,67 @@
 
 #include <algorithm>
 #include <cstring>
+#include <memory>
 
 namespace petrel::net {
 
 namespace {
 
 constexpr std::size_t kTicketIvBytes = 16;
+// What is longer is no identity (tls_psk.cpp) but a ticket.
+constexpr std::size_t kMaxClaimBytes = 128;
+
+// What anybody may send, for a line of the log.
+std::string printable(std::string_view bytes) {
+  std::string out;
+  for (const char c : bytes) {
+    if (c > 0x1f && c < 0x7f && c != '"' && c != '\\') {
+      out += c;
+    } else {
+      out += fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
+    }
+  }
+  return out;
+}
 
 }  // namespace
+
+struct TlsCallbacks::Claim {
+  std::string identity;
+  bool is_known;
+};
+
+int TlsCallbacks::claim_index() {
+  // OpenSSL gives one out for the life of the process.
+  static const int kIndex = SSL_get_ex_new_index(
+      0, nullptr, nullptr, nullptr,
+      [](void*, void* claim, CRYPTO_EX_DATA*, int, long, void*) { delete static_cast<Claim*>(claim); });
+  return kIndex;
+}
+
+// Of several keys that a client offers the one that is known, or the first.
+void TlsCallbacks::note_claim(SSL* ssl, std::string_view identity, bool is_known) {
+  if (identity.empty() || identity.size() > kMaxClaimBytes) return;
+  if (auto* const noted = static_cast<Claim*>(SSL_get_ex_data(ssl, claim_index())); noted != nullptr) {
+    if (is_known) *noted = {std::string(identity), true};
+    return;
+  }
+  auto claim = std::make_unique<Claim>(Claim{std::string(identity), is_known});
+  if (SSL_set_ex_data(ssl, claim_index(), claim.get()) == 1) (void)claim.release();
+}
+
+std::string TlsCallbacks::claimed_key(const SSL* ssl) {
+  const auto* const claim = static_cast<const Claim*>(SSL_get_ex_data(ssl, claim_index()));
+  if (claim == nullptr) return {};
+  return fmt::format("{}pre-shared key of \"{}\"", claim->is_known ? "" : "unknown ", printable(claim->identity));
+}
+
+void TlsCallbacks::forget_claim(SSL* ssl) {
+  const auto* const claim = static_cast<const Claim*>(SSL_get_ex_data(ssl, claim_index()));
+  if (claim == nullptr) return;
+  delete claim;
+  SSL_set_ex_data(ssl, claim_index(), nullptr);
+}
 
 void TlsCallbacks::install(const TlsContext& owner, const TlsContext::Site& site) {
   SSL_CTX* const context = site.context;
@@ -106,6 +160,7 @@ unsigned int TlsCallbacks::find_key_12(SSL* ssl, const char* identity, unsigned 
   // TLS 1.3 asks here too when find_key_13() knows of no key, but its session would not tell the identity.
   if (identity == nullptr || SSL_version(ssl) == TLS1_3_VERSION) return 0;
   const std::string* const found = context_of(ssl).psk_.find(identity);
+  note_claim(ssl, identity, found != nullptr);
   if (found == nullptr || found->size() > most) return 0;
   std::copy(found->begin(), found->end(), key);
   return static_cast<unsigned int>(found->size());
@@ -115,7 +170,9 @@ unsigned int TlsCallbacks::find_key_12(SSL* ssl, const char* identity, unsigned 
 // what has been proved.
 int TlsCallbacks::find_key_13(SSL* ssl, const unsigned char* identity, std::size_t size, SSL_SESSION** session) {
   *session = nullptr;
-  const std::string* const key = context_of(ssl).psk_.find({reinterpret_cast<const char*>(identity), size});
+  const std::string_view name(reinterpret_cast<const char*>(identity), size);
+  const std::string* const key = context_of(ssl).psk_.find(name);
+  note_claim(ssl, name, key != nullptr);
   if (key == nullptr) return 1;
   constexpr unsigned char kAes128GcmSha256[] = {0x13, 0x01};  // keys without a hash go with SHA-256 (RFC 8446, 4.2.11)
   const SSL_CIPHER* const cipher = SSL_CIPHER_find(ssl, kAes128GcmSha256);

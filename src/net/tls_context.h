@@ -52,9 +52,27 @@ struct TlsSettings {
   std::uint32_t ticket_lifetime_s = 7200;
 };
 
+enum class TlsSetting : std::uint8_t {
+  kCertificate,
+  kKey,
+  kOcsp,
+  kClientCertificates,
+  kCaFile,
+  kCaFolder,
+  kCrlFile,
+  kPskFile,
+  kPskHint,
+  kVersions,
+  kCiphers,
+  kCipherSuites,
+  kGroups,
+  kAlpn
+};
+
 // What is wrong with which file or setting, and what to do.
 struct TlsError {
   std::string what;
+  TlsSetting about = TlsSetting::kCertificate;
 };
 
 class TlsContext {

@@ -87,6 +87,12 @@ int judge_certificate(int good, X509_STORE_CTX* judged) {
 
 bool ends_before_now(const ASN1_TIME* time) { return time != nullptr && X509_cmp_current_time(time) < 0; }
 
+// `failure`, if there is one, is about this.
+std::optional<TlsError> about(TlsSetting setting, std::optional<TlsError> failure) {
+  if (failure) failure->about = setting;
+  return failure;
+}
+
 int version_number(TlsVersion version) { return version == TlsVersion::k12 ? TLS1_2_VERSION : TLS1_3_VERSION; }
 
 }  // namespace
@@ -101,7 +107,7 @@ Result<std::shared_ptr<const TlsContext>, TlsError> TlsContextBuilder::build() {
     made_->alpn_.insert(made_->alpn_.end(), name.begin(), name.end());
   }
   bind(fmt::format("{}", static_cast<int>(settings_.client_certificates)));
-  if (auto failure = read_psk()) return std::move(*failure);
+  if (auto failure = about(TlsSetting::kPskFile, read_psk())) return std::move(*failure);
   if (auto failure = read_trust()) return std::move(*failure);
   if (settings_.certificates.empty()) {
     if (auto failure = add_site(nullptr)) return std::move(*failure);
@@ -119,13 +125,17 @@ TlsContextBuilder::Failure TlsContextBuilder::check_settings() const {
   const bool asks = settings_.client_certificates != ClientCertificates::kNone;
   const bool trusts = !settings_.ca_file.empty() || !settings_.ca_folder.empty();
   if (asks && !trusts)
-    return TlsError{"clients' certificates are asked for, but no CA is told; give the CA's file or folder"};
+    return TlsError{"clients' certificates are asked for, but no CA is told; give the CA's file or folder",
+                    TlsSetting::kClientCertificates};
   if (!asks && !settings_.crl_file.empty())
-    return TlsError{"a CRL is given, but clients' certificates are not asked for; ask for them or leave the CRL out"};
+    return TlsError{"a CRL is given, but clients' certificates are not asked for; ask for them or leave the CRL out",
+                    TlsSetting::kCrlFile};
   if (settings_.min_version > settings_.max_version)
-    return TlsError{"the least TLS version is above the greatest; give 1.2 and 1.3, or the same twice"};
+    return TlsError{"the least TLS version is above the greatest; give 1.2 and 1.3, or the same twice",
+                    TlsSetting::kVersions};
   for (const std::string& name : settings_.alpn)
-    if (name.empty() || name.size() > 255) return TlsError{"the name of an ALPN protocol has 1 to 255 bytes"};
+    if (name.empty() || name.size() > 255)
+      return TlsError{"the name of an ALPN protocol has 1 to 255 bytes", TlsSetting::kAlpn};
   return std::nullopt;
 }
 
@@ -157,10 +167,10 @@ TlsContextBuilder::Failure TlsContextBuilder::read_trust() {
   names_.reset(sk_X509_NAME_new_null());
   if (settings_.client_certificates == ClientCertificates::kNone) return std::nullopt;
   if (!settings_.ca_file.empty())
-    if (auto failure = read_authorities(settings_.ca_file)) return failure;
+    if (auto failure = about(TlsSetting::kCaFile, read_authorities(settings_.ca_file))) return failure;
   if (!settings_.ca_folder.empty())
-    if (auto failure = read_authority_folder()) return failure;
-  return settings_.crl_file.empty() ? std::nullopt : read_revoked();
+    if (auto failure = about(TlsSetting::kCaFolder, read_authority_folder())) return failure;
+  return settings_.crl_file.empty() ? std::nullopt : about(TlsSetting::kCrlFile, read_revoked());
 }
 
 TlsContextBuilder::Failure TlsContextBuilder::read_authorities(const std::string& name) {
@@ -241,8 +251,8 @@ TlsContextBuilder::Failure TlsContextBuilder::add_site(const TlsCertificate* fil
   if (auto failure = set_trust(site.context)) return failure;
   if (files == nullptr) return std::nullopt;
   if (auto failure = use_certificate(site.context, *files)) return failure;
-  if (auto failure = use_key(site.context, *files)) return failure;
-  return files->ocsp_file.empty() ? std::nullopt : use_ocsp(site, files->ocsp_file);
+  if (auto failure = about(TlsSetting::kKey, use_key(site.context, *files))) return failure;
+  return files->ocsp_file.empty() ? std::nullopt : about(TlsSetting::kOcsp, use_ocsp(site, files->ocsp_file));
 }
 
 TlsContextBuilder::Failure TlsContextBuilder::set_rules(SSL_CTX* context) const {
@@ -260,20 +270,21 @@ TlsContextBuilder::Failure TlsContextBuilder::set_rules(SSL_CTX* context) const 
   SSL_CTX_set_min_proto_version(context, version_number(settings_.min_version));
   SSL_CTX_set_max_proto_version(context, version_number(settings_.max_version));
 
-  const auto unknown = [](std::string_view what, const std::string& value, std::string_view where) {
-    return TlsError{fmt::format("{} \"{}\": {}; see {}", what, value, openssl_reason(), where)};
+  const auto unknown = [](TlsSetting setting, std::string_view what, const std::string& value, std::string_view where) {
+    return TlsError{fmt::format("{} \"{}\": {}; see {}", what, value, openssl_reason(), where), setting};
   };
   const bool with_psk = !settings_.psk_file.empty();
   std::string ciphers = settings_.ciphers, suites = settings_.cipher_suites;
   if (ciphers.empty()) ciphers = std::string(with_psk ? kDefaultPskCiphers : "").append(kDefaultCiphers);
   if (suites.empty() && with_psk) suites = kDefaultPskSuites;
-  if (SSL_CTX_set_cipher_list(context, ciphers.c_str()) != 1) return unknown("ciphers", ciphers, "openssl ciphers -v");
+  if (SSL_CTX_set_cipher_list(context, ciphers.c_str()) != 1)
+    return unknown(TlsSetting::kCiphers, "ciphers", ciphers, "openssl ciphers -v");
   if (!suites.empty() && SSL_CTX_set_ciphersuites(context, suites.c_str()) != 1)
-    return unknown("cipher suites", suites, "openssl ciphers -v -tls1_3 -s");
+    return unknown(TlsSetting::kCipherSuites, "cipher suites", suites, "openssl ciphers -v -tls1_3 -s");
   if (!settings_.groups.empty() && SSL_CTX_set1_groups_list(context, settings_.groups.c_str()) != 1)
-    return unknown("groups", settings_.groups, "openssl ecparam -list_curves, and X25519");
+    return unknown(TlsSetting::kGroups, "groups", settings_.groups, "openssl ecparam -list_curves, and X25519");
   if (!settings_.psk_hint.empty() && SSL_CTX_use_psk_identity_hint(context, settings_.psk_hint.c_str()) != 1)
-    return unknown("PSK hint", settings_.psk_hint, "its length: at most 128 bytes");
+    return unknown(TlsSetting::kPskHint, "PSK hint", settings_.psk_hint, "its length: at most 256 bytes");
   return std::nullopt;
 }
 

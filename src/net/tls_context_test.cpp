@@ -1,5 +1,6 @@
 #include "net/tls_context.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "net/tls_fixture.h"
@@ -151,9 +152,11 @@ TEST_P(TlsContextTest, KnowsClientsByTheirKeys) {
     EXPECT_EQ(made->received, "hello");
 
     options_.psk_key = "another key";
-    EXPECT_FALSE(link()->shake_hands());
-    options_.psk_identity = "stranger";
     auto refused = link();
+    EXPECT_FALSE(refused->shake_hands());
+    EXPECT_THAT(refused->why(), testing::EndsWith(" (pre-shared key of \"sensor-1\")"));
+    options_.psk_identity = "stranger";
+    refused = link();
     EXPECT_EQ(refused->shake_hands(), is_13() && with_certificate) << "TLS 1.3 goes on with the certificate";
     EXPECT_EQ(refused->server->identity().psk_identity, "") << "what is not proved is not told";
   }
@@ -169,6 +172,22 @@ TEST_P(TlsContextTest, PrefersTheKeyOfAClientThatWouldTakeACertificate) {
   TlsClient::Options none;
   none.version = GetParam();
   EXPECT_TRUE(TlsLink(context(), none).shake_hands()) << "for whom the certificate is";
+}
+
+// What it claims is told, and cannot make the log say anything else.
+TEST_P(TlsContextTest, TellsWhichKeyWasClaimed) {
+  settings_.psk_file = folder_.write("psk", "sensor-1:01020304\n");
+  settings_.certificates.clear();
+  options_.ciphers = "PSK";
+  options_.psk_key = "\x01\x02\x03\x04";
+  options_.psk_identity = "a\"\n\x7f\xff\\b";
+  auto made = link();
+  EXPECT_FALSE(made->shake_hands());
+  EXPECT_THAT(made->why(), testing::EndsWith(" (unknown pre-shared key of \"a\\x22\\x0a\\x7f\\xff\\x5cb\")"));
+  options_.psk_identity = std::string(129, 'x');
+  made = link();
+  EXPECT_FALSE(made->shake_hands());
+  EXPECT_THAT(made->why(), testing::Not(testing::HasSubstr("xxx")));
 }
 
 // The cipher's hash does not fit the key in TLS 1.3, so the key is passed over, and nobody has looked whether the

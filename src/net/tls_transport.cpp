@@ -1,5 +1,6 @@
 #include "net/tls_transport.h"
 
+#include <fmt/format.h>
 #include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
@@ -15,6 +16,7 @@
 
 #include "base/bytes.h"
 #include "base/release_memory.h"
+#include "net/tls_callbacks.h"
 #include "net/tls_identity.h"
 
 namespace petrel::net {
@@ -185,6 +187,7 @@ std::size_t TlsTransport::read_records(std::span<const iovec> into) {
 void TlsTransport::handshake_over() {
   established_ = true;
   place_.release();
+  TlsCallbacks::forget_claim(ssl_);
   // A ticket spares the client showing its certificate again, not the certificate's end.
   const X509* const certificate = SSL_get0_peer_certificate(ssl_);
   if (certificate == nullptr || SSL_session_reused(ssl_) == 0) return;
@@ -291,7 +294,9 @@ PeerIdentity TlsTransport::identity() const {
 
 std::string TlsTransport::failure(const IoResult& result) const {
   if (reason_ == 0) return Transport::failure(result);
-  return tls_failure(ssl_, reason_, established_);
+  const std::string why = tls_failure(ssl_, reason_, established_);
+  const std::string key = TlsCallbacks::claimed_key(ssl_);
+  return key.empty() ? why : fmt::format("{} ({})", why, key);
 }
 
 }  // namespace petrel::net

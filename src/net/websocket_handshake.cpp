@@ -7,7 +7,7 @@
 #include <array>
 #include <optional>
 
-#include "net/address.h"
+#include "net/local_pages.h"
 
 namespace petrel::net {
 
@@ -39,26 +39,6 @@ std::string_view trimmed(std::string_view text) {
   while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
   while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
   return text;
-}
-
-// Whether a page's origin ("http://localhost:3000") names this machine. Names that only lead here do not count: whose
-// they are, and where they lead a moment later, is up to others.
-bool is_of_this_machine(std::string_view origin) {
-  constexpr std::string_view kAfterScheme = "://", kName = "localhost";
-  const std::size_t scheme = origin.find(kAfterScheme);
-  if (scheme == std::string_view::npos) return false;
-  std::string_view host = origin.substr(scheme + kAfterScheme.size());
-  if (host.starts_with('[')) {
-    const std::size_t end = host.find(']');
-    if (end == std::string_view::npos) return false;
-    host = host.substr(1, end - 1);
-  } else {
-    // paho writes an IPv6 address without brackets.
-    host = host.substr(0, host.rfind(':'));
-  }
-  if (same_word(host, kName)) return true;
-  const auto address = Address::parse_ip(host);
-  return address && address->is_loopback();
 }
 
 // Cuts the next element off a list with commas.
@@ -129,7 +109,7 @@ std::optional<Refusal> Request::read_request_line(std::string_view line) {
     return Refusal{400, "not a request line"};
   if (!target_.starts_with('/') || !std::all_of(target_.begin(), target_.end(), is_visible))
     return Refusal{400, "not a path"};
-  if (version != "HTTP/1.1") return Refusal{400, "not HTTP/1.1"};
+  if (version != "HTTP/1.1") return Refusal{505, "WebSocket needs HTTP/1.1"};
   return std::nullopt;
 }
 
@@ -181,7 +161,7 @@ std::optional<Refusal> Request::choose_subprotocol() {
 }
 
 bool Request::admits(const WebSocketSettings& settings, std::string_view origin) {
-  if (settings.origins.empty()) return !settings.local_pages_only || is_of_this_machine(origin);
+  if (settings.origins.empty()) return !settings.local_pages_only || is_origin_of_this_machine(origin);
   return std::any_of(settings.origins.begin(), settings.origins.end(),
                      [&](const std::string& one) { return one == "*" || same_word(one, origin); });
 }
@@ -224,6 +204,8 @@ std::string_view reason_phrase(int status) {
       return "Upgrade Required";
     case 431:
       return "Request Header Fields Too Large";
+    case 505:
+      return "HTTP Version Not Supported";
     default:
       return "Bad Request";
   }

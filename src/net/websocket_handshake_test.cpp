@@ -84,8 +84,8 @@ TEST(WebSocketHandshake, RefusesWithTheRightStatus) {
   };
   for (const Case& c : {
            Case{request({}, "POST /mqtt HTTP/1.1"), 405, "not GET"},
-           Case{request({}, "GET /mqtt HTTP/1.0"), 400, "HTTP/1.1"},
-           Case{request({}, "GET /mqtt HTTP/2.0"), 400, "HTTP/1.1"},
+           Case{request({}, "GET /mqtt HTTP/1.0"), 505, "HTTP/1.1"},
+           Case{request({}, "GET /mqtt HTTP/2.0"), 505, "HTTP/1.1"},
            Case{request({}, "GET /mqtt"), 400, "request line"},
            Case{request({}, "GET  /mqtt HTTP/1.1"), 400, "not a path"},
            Case{request({}, "GET /mq tt HTTP/1.1"), 400, "not a path"},

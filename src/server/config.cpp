@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <initializer_list>
 #include <memory>
 #include <set>
 
@@ -18,7 +19,13 @@ namespace {
 
 constexpr std::string_view kSource = "configuration";
 
-ConfigMistake mistake(std::string what) { return {std::string(kSource), 0, 0, std::move(what)}; }
+// Where the first of these keys stands that was given.
+ConfigMistake mistake(const ConfigPlaces& places, std::initializer_list<std::string_view> keys, std::string what) {
+  for (const std::string_view key : keys)
+    if (const auto found = places.find(key); found != places.end())
+      return {found->second.source, found->second.line, found->second.column, std::move(what)};
+  return {std::string(kSource), 0, 0, std::move(what)};
+}
 
 }  // namespace
 
@@ -42,18 +49,22 @@ ConfigMistakes check_config(const Config& config) {
   for (const ListenerConfig& listener : config.listeners) {
     const auto endpoint = net::parse_endpoint(listener.address);
     if (!endpoint) {
-      mistakes.push_back(mistake(endpoint.error().what));
+      mistakes.push_back(mistake(listener.places, {"address"}, endpoint.error().what));
       continue;
     }
-    for (std::string& what : listener_mistakes(listener, *endpoint)) mistakes.push_back(mistake(std::move(what)));
+    for (ListenerMistake& wrong : listener_mistakes(listener, *endpoint))
+      mistakes.push_back(mistake(listener.places, {wrong.key, "address"}, std::move(wrong.what)));
     const bool has_port_0 = !endpoint->address.is_unix() && endpoint->address.port() == 0;
     if (!has_port_0 && !seen.insert(endpoint->address.to_string()).second)
-      mistakes.push_back(mistake(fmt::format("listener {} stands twice; remove one", listener.address)));
+      mistakes.push_back(
+          mistake(listener.places, {"address"}, fmt::format("listener {} stands twice; remove one", listener.address)));
   }
   if (config.sys_id.empty() || config.sys_id.find_first_of("+#/") != std::string::npos)
     mistakes.push_back(mistake(
+        config.places, {"sys.id"},
         fmt::format("sys.id {} is not one topic level; write a name without +, # and /", toml_string(config.sys_id))));
-  if (const auto store = parse_store(config.store); !store.has_value()) mistakes.push_back(mistake(store.error().what));
+  if (const auto store = parse_store(config.store); !store.has_value())
+    mistakes.push_back(mistake(config.places, {"store"}, store.error().what));
   return mistakes;
 }
 
@@ -84,8 +95,10 @@ std::string configuration_markdown() {
   std::string out =
       "# Configuration\n\n"
       "`petrel serve` reads a TOML file. Every key has a default; a key that is not listed here, a value of the wrong\n"
-      "kind and a value out of range are mistakes, and the broker does not start with one. The table of\n"
-      "src/server/config_table.cpp makes this page.\n\n"
+      "kind and a value out of range are mistakes, and the broker does not start with one; nor with values that do "
+      "not\n"
+      "fit together or name what is not there. `petrel check-config FILE` tells all of them by line and column. The\n"
+      "table of src/server/config_table.cpp makes this page.\n\n"
       "## [[listener]]\n\n"
       "One such section for each address to listen on; [listeners.md](listeners.md) has examples. Without any,\n"
       "`tcp://127.0.0.1:1883` and, if nobody else has it, `http://127.0.0.1:8080`. Keys for TLS belong to `tls`, "

@@ -4,6 +4,8 @@
 // Threads: values, made before anything starts.
 #pragma once
 
+#include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -15,6 +17,13 @@
 #include "storage/rocksdb/sync.h"
 
 namespace petrel::server {
+
+// Where a value comes from: a place in a file, or a flag (line 0).
+struct ConfigPlace {
+  std::string source;  // file name, or the flag
+  std::size_t line = 0, column = 0;
+};
+using ConfigPlaces = std::map<std::string, ConfigPlace, std::less<>>;  // by key
 
 // What the keys mean stands in the table of listener_table.cpp.
 struct ListenerConfig {
@@ -57,6 +66,7 @@ struct ListenerConfig {
   // HTTP
   std::string static_folder{};
   std::optional<bool> metrics{}, start_page{};
+  ConfigPlaces places{};  // of the keys that were given
 };
 
 struct Config {
@@ -70,6 +80,7 @@ struct Config {
   TimeMs shutdown_grace_ms = 5'000;  // for clients to take their last bytes
   std::string sys_id = "petrel";     // settings.sys.id
   broker::Settings settings;
+  ConfigPlaces places;  // of the keys that were given outside [[listener]]: "sys.id"
 };
 
 // One mistake, where it is and what to do about it. `line` 0: not from a file.

@@ -224,7 +224,7 @@ TEST(Config, NothingIsTakenThatWouldDoNothing) {
   secure.client_certificates = "optional";
   EXPECT_THAT(check(secure), Not(HasSubstr("have no meaning")));
   ListenerConfig web{"ws://127.0.0.1:8083"};
-  web.origins = {"https://example.com", "null"};
+  web.origins = {"https://example.com", "null", "*"};
   EXPECT_EQ(check(web), "");
   web.origins = {"example.com"};
   EXPECT_THAT(check(web), HasSubstr("write \"https://example.com\""));
@@ -364,6 +364,53 @@ TEST(Config, ChecksAddressesAndTheStore) {
   EXPECT_THAT(mistakes[0].what, HasSubstr("stands twice"));
   EXPECT_THAT(mistakes[1].what, HasSubstr("there is no store \"disk\"; write \"memory\""));
   EXPECT_THAT(check_config(Config{}), IsEmpty());
+}
+
+// What is wrong between keys, or with what they name, is told with the place of one that is concerned.
+TEST(Config, TellsWhereWhatDoesNotFitStands) {
+  const std::string head = "[[listener]]\naddress = \"tls://127.0.0.1:1\"\n",
+                    web = "[[listener]]\naddress = \"http://127.0.0.1:1\"\n";
+  const std::string tls = head + "certificate = \"/no/c\"\nkey = \"/no/k\"\n";
+  const std::string psk = head + "psk_file = \"/dev/null\"\n";
+  const std::vector<std::pair<std::string, std::string>> cases = {
+      {"store = \"disk\"\n", "p.toml:1:9: there is no store"},
+      {"[sys]\nid = \"a/b\"\n", "p.toml:2:6: sys.id"},
+      {"[[listener]]\naddress = \"127.0.0.1:1\"\n", "p.toml:2:11: "},
+      {"[[listener]]\naddress = \"tcp://127.0.0.1:1\"\n[[listener]]\naddress = \"tcp://127.0.0.1:1\"\n",
+       "p.toml:4:11: "},
+      {"[[listener]]\naddress = \"tcp://0.0.0.0:1\"\n", "p.toml:2:11: "},
+      {"[[listener]]\naddress = \"tcp://127.0.0.1:1\"\nmax_qos = 1\npath = \"/x\"\n", "p.toml:4:8: "},
+      {web + "compression = false\ncompression_context = true\n", "p.toml:4:23: "},
+      {web + "trusted = \"here\"\nallow_anonymous = true\n", "p.toml:3:11: "},
+      {web + "proxy_protocol = true\n", "p.toml:3:18: "},
+      {web + "origins = [\"localhost\"]\n", "p.toml:3:11: "},
+      {web + "mount_point = \"a\"\n", "p.toml:3:15: "},
+      {web + "path = \"x\"\n", "p.toml:3:8: "},
+      {web + "static = \"/nonexistent\"\n", "p.toml:3:10: "},
+      {web + "congestion_control = \"none-such\"\n", "p.toml:3:22: "},
+      {web + "dead_link_min_s = 400\n", "p.toml:3:19: "},
+      {web + "dead_link_min_s = 400\ndead_link_max_s = 399\n", "p.toml:4:19: "},
+      {head, "p.toml:2:11: listener tls://127.0.0.1:1: TLS needs a certificate"},
+      {head + "certificate = \"/no/c\"\n", "p.toml:3:15: "},
+      {tls, "p.toml:3:15: listener tls://127.0.0.1:1: certificate file \"/no/c\""},
+      {tls + "ca_file = \"/no/ca\"\n", "p.toml:5:11: "},
+      {tls + "client_certificates = \"required\"\n", "p.toml:5:23: "},
+      {tls + "client_certificates = \"required\"\nca_file = \"/no/ca\"\n", "p.toml:6:11: "},
+      {tls + "client_certificates = \"required\"\nca_folder = \"/no/ca\"\n", "p.toml:6:13: "},
+      {tls + "psk_file = \"/no/psk\"\n", "p.toml:5:12: "},
+      {psk + "min_tls = \"1.3\"\nmax_tls = \"1.2\"\n", "p.toml:4:11: "},
+      {psk + "ciphers = \"NONE-SUCH\"\n", "p.toml:4:11: "},
+      {psk + "cipher_suites = \"NONE-SUCH\"\n", "p.toml:4:17: "},
+      {psk + "groups = \"NONE-SUCH\"\n", "p.toml:4:10: "},
+      {psk + "psk_hint = \"" + std::string(300, 'x') + "\"\n", "p.toml:4:12: "},
+      {psk + "alpn = \"\"\n", "p.toml:4:8: "}};
+  for (const auto& [text, place] : cases) {
+    Config config;
+    ASSERT_THAT(read_config(text, "p.toml", config), IsEmpty()) << text;
+    const auto mistakes = check_config(config);
+    ASSERT_FALSE(mistakes.empty()) << text;
+    EXPECT_THAT(mistakes[0].to_string(), testing::StartsWith(place)) << text;
+  }
 }
 
 // Every key is set away from its default, so that none can be forgotten by either direction.

@@ -119,7 +119,12 @@ class Reader {
                                         : fmt::format("unknown key \"{}\"; did you mean {}?", full, meant));
   }
 
+  ConfigPlace place_of(const toml::node& node) const {
+    return {std::string(source_), node.source().begin.line, node.source().begin.column};
+  }
+
   void read_value(const ConfigKey& key, const toml::node& node) {
+    config_.places[key.full_name()] = place_of(node);
     const bool is_integer = key.kind == KeyKind::kInteger;
     const bool is_boolean = key.kind == KeyKind::kBoolean;
     const toml::node_type expected = is_integer   ? toml::node_type::integer
@@ -164,6 +169,7 @@ class Reader {
     for (const auto& [key, node] : table) {
       const auto known =
           std::ranges::find_if(listener_keys(), [&](const ListenerKey& one) { return one.name == key.str(); });
+      if (known != listener_keys().end()) listener.places[std::string(known->name)] = place_of(node);
       if (known == listener_keys().end()) {
         unknown(kListenerSection, key);
       } else if (!read_listener_value(*known, node, listener)) {

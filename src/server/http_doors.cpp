@@ -86,6 +86,14 @@ std::string HttpDoors::listeners() {
   return fmt::format("[{}]", fmt::join(rows, ","));
 }
 
+std::string HttpDoors::not_ready_because(bool in_detail) {
+  if (ending_.load(std::memory_order_relaxed)) return "shutting down";
+  const auto trouble = shared_.store_health.trouble();
+  if (!trouble) return {};
+  const std::string_view in_short = trouble->full ? "the disk is full" : "writing fails, the log says why";
+  return fmt::format("the store takes no changes: {}", in_detail ? std::string_view(trouble->what) : in_short);
+}
+
 std::string HttpDoors::metrics() {
   std::vector<http::ListenerCounts> listeners;
   listeners.reserve(all_doors_.size());

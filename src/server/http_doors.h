@@ -1,7 +1,7 @@
 // Between the HTTP listeners and the shards: lets connections in by their door, hands WebSockets to shards in turn, and
 // makes the page of metrics.
 //
-// Threads: enter(), upgrade(), metrics() on the HTTP server's thread; is_ready() any. Doors, shards and the shared
+// Threads: one owner; announce_end() any. The server asks its host on its own thread. Doors, shards and the shared
 // state outlive it.
 #pragma once
 
@@ -27,7 +27,7 @@ class HttpDoors final : private http::Host {
   void listen(int fd, Door& door, http::Site site);
   void start() { server_.start(); }
   // From now on the broker is not ready. Any thread.
-  void announce_end() { ready_.store(false, std::memory_order_relaxed); }
+  void announce_end() { ending_.store(true, std::memory_order_relaxed); }
   void stop() { server_.stop(); }
 
  private:
@@ -36,7 +36,7 @@ class HttpDoors final : private http::Host {
   void upgrade(std::size_t site, Entered connection, std::string received) override;
   std::string metrics() override;
   std::string listeners() override;
-  bool is_ready() override { return ready_.load(std::memory_order_relaxed); }
+  std::string not_ready_because(bool in_detail) override;
 
   const std::vector<std::unique_ptr<Door>>& all_doors_;
   const std::vector<std::unique_ptr<ShardThread>>& shards_;
@@ -46,7 +46,7 @@ class HttpDoors final : private http::Host {
   LogLimiter limited_;
   std::vector<Door*> doors_;  // by site
   std::size_t next_shard_ = 0;
-  std::atomic<bool> ready_{true};
+  std::atomic<bool> ending_{false};
   http::Server server_;
 };
 

@@ -1,8 +1,10 @@
 #include "server/listener_settings.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <filesystem>
 
 #include "broker/mount_point.h"
@@ -84,13 +86,28 @@ template <class Mistake>
 void proxy_mistakes(const ListenerConfig& listener, const net::Endpoint& endpoint, const Mistake& mistake) {
   const bool is_web = endpoint.is_websocket() || endpoint.is_http();
   if (const auto ranges = net::AddressRanges::parse(listener.trusted); !ranges.has_value())
-    mistake(ranges.error().what);
+    mistake("trusted", ranges.error().what);
   if (speaks_proxy(listener) && listener.trusted.empty())
-    mistake("proxy_protocol needs trusted; write the proxies' addresses, for example trusted = [\"10.0.0.0/8\"]");
+    mistake("proxy_protocol",
+            "proxy_protocol needs trusted; write the proxies' addresses, for example trusted = [\"10.0.0.0/8\"]");
   if (!listener.trusted.empty() && !speaks_proxy(listener) && !is_web)
-    mistake("trusted has no meaning there without proxy_protocol = true");
+    mistake("trusted", "trusted has no meaning there without proxy_protocol = true");
   if (speaks_proxy(listener) && !endpoint.is_tls() && listener.identity != "cn")
-    mistake("a proxy tells the common name alone; write identity = \"cn\"");
+    mistake("identity", "a proxy tells the common name alone; write identity = \"cn\"");
+}
+
+// What this machine is called: by the system, whole and without its domain, and by the address that is listened on.
+std::vector<std::string> own_names(const ListenerConfig& listener) {
+  std::array<char, 256> name{};
+  std::vector<std::string> names;
+  if (gethostname(name.data(), name.size() - 1) == 0 && name.front() != '\0') {
+    names.emplace_back(name.data());
+    names.push_back(names.front().substr(0, names.front().find('.')));
+  }
+  const std::size_t scheme = listener.address.find("://");
+  if (scheme != std::string::npos)
+    names.emplace_back(net::host_of(std::string_view(listener.address).substr(scheme + 3)));
+  return names;
 }
 
 // What would be taken without a word and do nothing.
@@ -99,11 +116,50 @@ void silent_mistakes(const ListenerConfig& listener, const net::Endpoint& endpoi
   const bool has_authorities = !listener.ca_file.empty() || !listener.ca_folder.empty() || !listener.crl_file.empty();
   if (endpoint.is_tls() && has_authorities && listener.client_certificates == "none")
     mistake(
+        !listener.ca_file.empty()     ? "ca_file"
+        : !listener.ca_folder.empty() ? "ca_folder"
+                                      : "crl_file",
         "nobody is asked for a certificate, so CAs and CRLs have no meaning; write client_certificates = \"required\" "
         "or \"optional\"");
   for (const std::string& origin : listener.origins)
-    if (origin != "null" && origin.find("://") == std::string::npos)
-      mistake(fmt::format("\"{}\" is no origin; browsers send the scheme, too: write \"https://{}\"", origin, origin));
+    if (origin != "*" && origin != "null" && origin.find("://") == std::string::npos)
+      mistake("origins",
+              fmt::format("\"{}\" is no origin; browsers send the scheme, too: write \"https://{}\"", origin, origin));
+}
+
+std::string_view key_of(net::TlsSetting setting, const ListenerConfig& listener) {
+  using enum net::TlsSetting;
+  switch (setting) {
+    case kCertificate:
+      return "certificate";
+    case kKey:
+      return "key";
+    case kOcsp:
+      return "ocsp";
+    case kClientCertificates:
+      return "client_certificates";
+    case kCaFile:
+      return "ca_file";
+    case kCaFolder:
+      return "ca_folder";
+    case kCrlFile:
+      return "crl_file";
+    case kPskFile:
+      return "psk_file";
+    case kPskHint:
+      return "psk_hint";
+    case kVersions:
+      return listener.places.contains("min_tls") ? "min_tls" : "max_tls";
+    case kCiphers:
+      return "ciphers";
+    case kCipherSuites:
+      return "cipher_suites";
+    case kGroups:
+      return "groups";
+    case kAlpn:
+      return "alpn";
+  }
+  return "address";
 }
 
 }  // namespace
@@ -202,6 +258,8 @@ broker::ListenerPolicy listener_policy(const ListenerConfig& listener, const net
 http::Site http_site(const ListenerConfig& listener, const net::Endpoint& endpoint) {
   const bool is_loopback = is_local(listener, endpoint);
   http::Site site;
+  // Over TLS no name leads here that the certificate has not.
+  if (is_loopback && !endpoint.is_tls()) site.pages = net::LocalPages(own_names(listener), listener.origins);
   site.name = endpoint.to_string();
   site.websocket_path = listener.path;
   site.folder = listener.static_folder;
@@ -210,44 +268,51 @@ http::Site http_site(const ListenerConfig& listener, const net::Endpoint& endpoi
   return site;
 }
 
-std::vector<std::string> listener_mistakes(const ListenerConfig& listener, const net::Endpoint& endpoint) {
-  std::vector<std::string> mistakes;
-  const auto mistake = [&](std::string_view what) {
-    mistakes.push_back(fmt::format("listener {}: {}", listener.address, what));
+std::vector<ListenerMistake> listener_mistakes(const ListenerConfig& listener, const net::Endpoint& endpoint) {
+  std::vector<ListenerMistake> mistakes;
+  const auto mistake = [&](std::string_view key, std::string_view what) {
+    mistakes.push_back({key, fmt::format("listener {}: {}", listener.address, what)});
   };
   for (const ListenerKey& key : listener_keys())
     if (!belongs(key, endpoint) && !is_told_by_proxy(key, listener) && !key.is_default(listener))
-      mistake(fmt::format("{} has no meaning there; it is for {}", key.name, schemes_of(key.doors)));
+      mistake(key.name, fmt::format("{} has no meaning there; it is for {}", key.name, schemes_of(key.doors)));
   if (listener.compression == false && listener.compression_context == true)
-    mistake("compression_context has no meaning without compression");
+    mistake("compression_context", "compression_context has no meaning without compression");
   if (!is_local(listener, endpoint) && !listener.allow_anonymous && !identifies(listener))
     mistakes.push_back(
-        fmt::format("listener {} can be reached from other machines and there is no authentication; if everybody who "
-                    "reaches it may connect, write allow_anonymous = true under its [[listener]] or start with "
-                    "--allow-anonymous{}",
-                    listener.address, endpoint.is_http() ? "; if it is for pages alone, allow_anonymous = false" : ""));
+        {"address",
+         fmt::format("listener {} can be reached from other machines and there is no authentication; if everybody who "
+                     "reaches it may connect, write allow_anonymous = true under its [[listener]] or start with "
+                     "--allow-anonymous{}",
+                     listener.address,
+                     endpoint.is_http() ? "; if it is for pages alone, allow_anonymous = false" : "")});
   silent_mistakes(listener, endpoint, mistake);
   proxy_mistakes(listener, endpoint, mistake);
   if (!listener.mount_point.empty() && !broker::is_valid_mount_point(listener.mount_point))
     mistake(
+        "mount_point",
         "mount_point is not the beginning of topic names; write whole levels without + and #, not beginning with $, "
         "such as \"tenant-a/\"");
   if (!listener.path.empty() && !listener.path.starts_with('/'))
-    mistake("path does not begin with a slash; write path = \"/mqtt\"");
-  if (!listener.static_folder.empty() && !std::filesystem::is_directory(listener.static_folder))
-    mistake(fmt::format("static is no folder: {}", listener.static_folder));
+    mistake("path", "path does not begin with a slash; write path = \"/mqtt\"");
+  std::error_code unknown;
+  if (!listener.static_folder.empty() && !std::filesystem::is_directory(listener.static_folder, unknown))
+    mistake("static", fmt::format("static is no folder: {}", listener.static_folder));
   if (!listener.congestion_control.empty())
     if (const std::string what = net::congestion_control_mistake(listener.congestion_control); !what.empty())
-      mistake(what);
+      mistake("congestion_control", what);
   if (listener.dead_link_max_s != 0 && listener.dead_link_max_s < listener.dead_link_min_s)
-    mistake("dead_link_max_s is less than dead_link_min_s; write both, or 0 to leave it to the system");
+    mistake(listener.places.contains("dead_link_max_s") ? "dead_link_max_s" : "dead_link_min_s",
+            "dead_link_max_s is less than dead_link_min_s; write both, or 0 to leave it to the system");
   if (!endpoint.is_tls()) return mistakes;
   if (listener.certificates.empty() && listener.psk_file.empty()) {
-    mistake("TLS needs a certificate; write certificate = \"FILE\" and key = \"FILE\", or psk_file = \"FILE\"");
+    mistake("address",
+            "TLS needs a certificate; write certificate = \"FILE\" and key = \"FILE\", or psk_file = \"FILE\"");
   } else if (listener.certificates.size() != listener.keys.size()) {
-    mistake("each certificate needs a key; write as many files under key as under certificate");
+    mistake(listener.keys.empty() ? "certificate" : "key",
+            "each certificate needs a key; write as many files under key as under certificate");
   } else if (const auto context = net::TlsContext::create(tls_settings(listener, endpoint)); !context.has_value()) {
-    mistake(context.error().what);
+    mistake(key_of(context.error().about, listener), context.error().what);
   }
   return mistakes;
 }

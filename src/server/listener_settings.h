@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "broker/connection.h"
@@ -32,7 +33,11 @@ broker::ListenerPolicy listener_policy(const ListenerConfig& listener, const net
                                        broker::SysAccess sys_access);
 http::Site http_site(const ListenerConfig& listener, const net::Endpoint& endpoint);
 
+struct ListenerMistake {
+  std::string_view key;  // of those concerned the one to look at; the listener's own may lack it
+  std::string what;
+};
 // What is wrong between a listener's keys and with the files they name, each with what to write instead.
-std::vector<std::string> listener_mistakes(const ListenerConfig& listener, const net::Endpoint& endpoint);
+std::vector<ListenerMistake> listener_mistakes(const ListenerConfig& listener, const net::Endpoint& endpoint);
 
 }  // namespace petrel::server

@@ -171,7 +171,7 @@ constexpr ListenerKey kKeys[] = {
     texts("origins", Doors::kWeb, &ListenerConfig::origins,
           "The pages whose scripts may connect, for example https://example.com, or * for all. Empty: on loopback "
           "addresses those of this machine (localhost, 127.0.0.1, [::1]), else all. Programs other than browsers are "
-          "not held back by it."),
+          "not held back by it. An http listener on a loopback address answers their hosts, beside this machine's."),
     flag("compression", Doors::kWeb, &ListenerConfig::compression,
          "Whether messages of 256 bytes and more are compressed where the client offers it (permessage-deflate): it "
          "helps those on a weak link, and costs computing time. Unset: yes."),

@@ -2,8 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <cerrno>
 #include <cstdlib>
-#include <filesystem>
+#include <cstring>
 
 #include "storage/rocksdb/tools.h"
 
@@ -19,11 +20,7 @@ StoreReport report(const Result<void, storage::StoreError>& done) {
 
 }  // namespace
 
-StoreReport check_store(const std::string& directory) {
-  if (!std::filesystem::exists(directory + "/FORMAT"))
-    return {false, {fmt::format("{} holds no store of petrel", directory)}};
-  return report(storage::check_store(directory));
-}
+StoreReport check_store(const std::string& directory) { return report(storage::check_store(directory)); }
 
 StoreReport describe_store(const std::string& directory) { return report(storage::describe_store(directory)); }
 
@@ -36,25 +33,40 @@ StoreReport restore_store(const std::string& backup, const std::string& director
 }
 
 StoreReport export_store(const std::string& directory, std::FILE* to) {
-  const auto write = [to](std::string_view line) {
-    return std::fwrite(line.data(), 1, line.size(), to) == line.size() && std::fputc('\n', to) != EOF;
+  int error = 0;
+  const auto write = [&](std::string_view line) {
+    errno = 0;
+    if (std::fwrite(line.data(), 1, line.size(), to) == line.size() && std::fputc('\n', to) != EOF) return true;
+    error = errno;
+    return false;
   };
   auto done = storage::export_store(directory, write);
-  if (done.has_value() && std::fflush(to) != 0) done = storage::StoreError{"the export cannot be written"};
+  if (done.has_value() && std::fflush(to) != 0) error = errno;
+  if (error != 0)
+    done = storage::StoreError{
+        fmt::format("the export cannot be written: {}; what there is of it is no export", std::strerror(error))};
   return report(done);
 }
 
 StoreReport import_store(const std::string& directory, std::FILE* from) {
   char* text = nullptr;
   std::size_t room = 0;
+  int error = 0;
   const auto next = [&](std::string& line) {
+    errno = 0;
     const ssize_t size = ::getline(&text, &room, from);
-    if (size < 0) return false;
+    if (size < 0) {
+      error = std::ferror(from) != 0 ? errno : 0;
+      return false;
+    }
     line.assign(text, static_cast<std::size_t>(size));
     return true;
   };
-  const auto done = storage::import_store(directory, next);
+  auto done = storage::import_store(directory, next);
   std::free(text);
+  if (error != 0)
+    done =
+        storage::StoreError{fmt::format("the export cannot be read: {}. Nothing was imported", std::strerror(error))};
   return report(done);
 }
 

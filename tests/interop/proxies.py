@@ -1,5 +1,7 @@
 """HAProxy before a broker, and PROXY headers made of bytes."""
 
+import csv
+import io
 import pathlib
 import shutil
 import socket
@@ -27,18 +29,25 @@ def certificate_tlv(common_name, verify=0):
 
 
 class HaProxy:
-    """`roads` by name: (lines of the frontend's bind, backend port, words behind the server, mode)."""
+    """`roads` by name: (lines of the frontend's bind, backend port, words behind the server, mode).
 
-    def __init__(self, directory, roads):
+    `checks` by name: how the backend is asked for its health, each 100 ms, as check_of() tells."""
+
+    def __init__(self, directory, roads, checks=None):
         assert shutil.which("haproxy"), "haproxy is not installed"
         directory = pathlib.Path(directory)
         directory.mkdir(parents=True, exist_ok=True)
         self.ports = {}
-        text = "global\n  maxconn 200\ndefaults\n  timeout connect 10s\n  timeout client 1m\n  timeout server 1m\n"
+        self.stats = directory / "stats"
+        checks = checks or {}
+        text = f"global\n  stats socket {self.stats}\n  maxconn 200\ndefaults\n  timeout connect 10s\n  timeout client 1m\n  timeout server 1m\n"
         for name, (bind, port, server, mode) in roads.items():
             self.ports[name] = free_port()
             more = "  option forwardfor\n" if mode == "http" else ""
             text += f"frontend {name}\n  mode {mode}\n  bind 127.0.0.1:{self.ports[name]} {bind}\n  default_backend {name}\n"
+            if name in checks:
+                more += f"  {checks[name]}\n"
+                server += " check inter 100ms fall 1 rise 1"
             text += f"backend {name}\n  mode {mode}\n{more}  server broker 127.0.0.1:{port} {server}\n"
         path = directory / "haproxy.cfg"
         path.write_text(text)
@@ -50,6 +59,15 @@ class HaProxy:
         for port in self.ports.values():
             wait_until(lambda port=port: self._listens(port), "haproxy listens")
         return self
+
+    def check_of(self, name):
+        """The state of the backend and what the last check has found: ("UP", "L7OK", "200")."""
+        with socket.socket(socket.AF_UNIX) as link:
+            link.connect(str(self.stats))
+            link.sendall(b"show stat\n")
+            text = link.makefile().read().removeprefix("# ")
+        row = next(row for row in csv.DictReader(io.StringIO(text)) if (row["pxname"], row["svname"]) == (name, "broker"))
+        return row["status"], row["check_status"], row["check_code"]
 
     def _listens(self, port):
         assert self.process.poll() is None, self.log_path.read_text()

@@ -401,7 +401,7 @@ def test_no_path_leads_out(doors, served, path):
         (doors.folder / "linked").symlink_to("../outside")
         subprocess.run(["mkfifo", doors.folder / "pipe"], check=True)
     with socket.create_connection(("127.0.0.1", doors["http"].port), timeout=15) as link:
-        link.sendall(f"GET {path} HTTP/1.1\r\nHost: b\r\nConnection: close\r\n\r\n".encode())
+        link.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
         answer = read_all(link)
     assert answer.split(b" ")[1] in (b"400", b"404") and b"secret" not in answer, answer
 

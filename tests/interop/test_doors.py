@@ -86,6 +86,7 @@ def test_wrong_pre_shared_key(doors, identity, key):
     done = mosquitto(doors, "psk", "--psk-identity", identity, "--psk", key, "-t", "t", "-m", "m", check=False)
     assert done.returncode != 0
     line = doors.broker.wait_log("connection refused.*TLS handshake", start=at)
+    assert f"pre-shared key of \\\"{identity}\\\"" in line and ("unknown" in line) == (identity == "stranger")
     assert f"tls://127.0.0.1:{doors['psk'].port}" in line and key not in doors.broker.log()
 
 

@@ -206,6 +206,82 @@ def test_many_requests_on_one_connection(doors):
     assert answer.count(b"HTTP/1.1 200 OK") == 21
 
 
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_http_1_0(doors, method):
+    """The connection ends after the answer, unless it is asked otherwise."""
+    with socket.create_connection(("127.0.0.1", doors["http"].port), timeout=15) as link:
+        link.sendall(f"{method} /readyz HTTP/1.0\r\n\r\nGET /healthz HTTP/1.0\r\n\r\n".encode())
+        answer = b"".join(iter(lambda: link.recv(4096), b""))
+    head, body = answer.split(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200 OK\r\n") and head.endswith(b"\r\nConnection: close")
+    assert body == (b"ready\n" if method == "GET" else b"")
+    with socket.create_connection(("127.0.0.1", doors["http"].port), timeout=15) as link:
+        asked = f"{method} /readyz HTTP/1.0\r\nConnection: keep-alive\r\n\r\n".encode()
+        link.sendall(asked * 2 + asked.replace(b"keep-alive", b"close"))
+        answer = b"".join(iter(lambda: link.recv(4096), b""))
+    assert answer.count(b"HTTP/1.1 200 OK") == 3 and answer.count(b"\r\nConnection: keep-alive\r\n") == 2
+
+
+def test_what_http_1_0_has_not(doors):
+    for request_text, status, why in [
+        (b"GET /mqtt HTTP/1.0\r\nUpgrade: websocket\r\n\r\n", b"505", b"WebSocket needs HTTP/1.1"),
+        (b"POST / HTTP/1.0\r\nContent-Length: 1\r\n\r\nx", b"413", b"body"),
+        (b"GET / HTTP/1.2\r\nHost: b\r\n\r\n", b"505", b"1.1 or 1.0"),
+        (b"DELETE / HTTP/1.0\r\n\r\n", b"405", b"only GET and HEAD"),
+    ]:
+        with socket.create_connection(("127.0.0.1", doors["http"].port), timeout=15) as link:
+            link.sendall(request_text)
+            answer = b"".join(iter(lambda: link.recv(4096), b""))
+        assert answer.split(b" ")[1] == status and why in answer, answer
+
+
+def ask(port, path, host, *headers):
+    """The status and body of an answer; `host` None: without one, over HTTP/1.0."""
+    lines = [f"GET {path} HTTP/1.{0 if host is None else 1}", "Connection: close", *headers] + ([] if host is None else [f"Host: {host}"])
+    with socket.create_connection(("127.0.0.1", port), timeout=15) as link:
+        link.sendall("\r\n".join([*lines, "", ""]).encode())
+        head, body = b"".join(iter(lambda: link.recv(4096), b"")).split(b"\r\n\r\n", 1)
+    return int(head.split(b" ")[1]), body
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/start.json", "/", "/index.html"])
+def test_a_name_that_was_made_to_lead_here_is_told_nothing(doors, path):
+    """DNS rebinding: to a browser the page of evil.example and this broker are one site."""
+    port = doors["http"].port
+    for host in ("evil.example", f"evil.example:{port}", "localhost.evil.example", "127.0.0.1.evil.example", "[::1", ""):
+        status, body = ask(port, path, host)
+        assert status == 403 and b"origins" in body, host
+    for origin in ("http://evil.example", "null"):
+        status, body = ask(port, path, "localhost", f"Origin: {origin}")
+        assert status == 403 and b"origins" in body, origin
+    assert ask(port, "/readyz", "evil.example") == (200, b"ready\n")
+
+
+def test_this_machine_is_answered_by_each_of_its_names(doors):
+    port = doors["http"].port
+    for host in ("localhost", f"localhost:{port}", "LOCALHOST", "127.0.0.1", f"127.0.0.1:{port}", "[::1]", f"[::1]:{port}", "192.0.2.7",
+                 "petrel.localhost", socket.gethostname(), None):
+        assert ask(port, "/metrics", host)[0] == 200, host
+    for origin in ("http://localhost:3000", "http://127.0.0.1", f"http://[::1]:{port}"):
+        assert ask(port, "/start.json", "localhost", f"Origin: {origin}")[0] == 200, origin
+
+
+def test_who_answers_other_names(start_broker):
+    """By `origins`, behind a proxy that is trusted, and on other addresses."""
+    ports = [free_port() for _ in range(4)]
+    broker = start_broker(listeners=[
+        {"address": f"http://127.0.0.1:{ports[0]}", "origins": ["https://chat.example"]},
+        {"address": f"http://127.0.0.1:{ports[1]}", "origins": "*"},
+        {"address": f"http://127.0.0.1:{ports[2]}", "trusted": "127.0.0.1", "allow_anonymous": False, "metrics": True},
+        {"address": f"http://0.0.0.0:{ports[3]}", "allow_anonymous": False, "metrics": True},
+    ])
+    assert ask(ports[0], "/metrics", "chat.example")[0] == ask(ports[0], "/metrics", "localhost", "Origin: https://chat.example")[0] == 200
+    assert ask(ports[0], "/metrics", "evil.example")[0] == 403
+    broker.wait_log("HTTP request refused.*origins.*host=evil.example")
+    for port in ports[1:]:
+        assert ask(port, "/metrics", "evil.example")[0] == ask(port, "/metrics", "localhost", "Origin: http://evil.example")[0] == 200
+
+
 ECHO_PAGE = """<!doctype html><title>echo</title><script src="/mqtt.js"></script><script>
 const client = mqtt.connect(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/mqtt`, { protocolVersion: 5 });
 client.on("connect", async () => {

@@ -1,6 +1,7 @@
 """Start, log and end of the process."""
 
 import json
+import os
 import re
 import signal
 import socket
@@ -186,3 +187,29 @@ def test_wrong_configuration(tmp_path, threads, text):
         [binary(), "check-config", "-c", str(tmp_path / "petrel.toml")], capture_output=True, timeout=10, check=False
     )
     assert checked.returncode not in (0, -6, -11)
+
+
+def test_as_many_threads_as_cores(start_broker):
+    """0 means that, in the file and on the command line."""
+    flagged = start_broker(threads=0).wait_log(r"started.* threads=\d+")
+    filed = start_broker("threads = 0\n", threads=None).wait_log(r"started.* threads=\d+")
+    cores = len(os.sched_getaffinity(0))
+    assert f" threads={cores} " in flagged and f" threads={cores} " in filed
+
+
+def refusal(*arguments):
+    done = subprocess.run([binary(), *map(str, arguments)], capture_output=True, text=True, timeout=10, check=False)
+    assert done.returncode == 1 and not done.stdout
+    return done.stderr
+
+
+def test_mistakes_of_meaning_are_told_with_their_place(tmp_path):
+    """A flag goes by its name where it has replaced what stands in the file."""
+    file = tmp_path / "petrel.toml"
+    file.write_text('store = "disk"\n[[listener]]\naddress = "tls://127.0.0.1:1"\ncertificate = "none.pem"\nkey = "none.key"\n')
+    for command in (["check-config", file], ["serve", "-c", file]):
+        told = refusal(*command)
+        assert f"petrel: {file}:1:9: there is no store" in told and f"petrel: {file}:4:15: listener tls://" in told
+    told = refusal("serve", "-c", file, "--store", "tape", "--certificate", "other.pem")
+    assert 'petrel: --store: there is no store "tape"' in told and "petrel: --certificate: listener tls://" in told
+    assert "petrel: --listen: " in refusal("serve", "--listen", "127.0.0.1:1")

@@ -8,7 +8,7 @@ import ssl
 import pytest
 
 import programs
-from broker_process import free_port
+from broker_process import free_port, wait_until
 from doors import Door
 from layers import frame, upgrade
 from packet_socket import CONNECT, packet, string
@@ -402,3 +402,14 @@ def test_a_half_written_file_changes_nothing_and_is_tried_again(watched, authori
     (mount / "tls.key").write_bytes(key.read_bytes())
     broker.wait_log("listener reloaded", start=at)
     assert subject(port, authority) == "second"
+
+
+@pytest.mark.parametrize("check", ["option httpchk", "option httpchk GET /readyz"])
+def test_haproxy_asks_for_health(start_broker, tmp_path, check):
+    """Over HTTP/1.0 and without a Host, as it does without further settings."""
+    port = free_port()
+    broker = start_broker(listeners=[{"address": f"http://127.0.0.1:{port}"}])
+    with HaProxy(tmp_path / "haproxy", {"web": ("", port, "", "http")}, {"web": check}) as proxy:
+        wait_until(lambda: proxy.check_of("web") == ("UP", "L7OK", "200"), "the broker is seen to be well")
+        broker.stop()
+        wait_until(lambda: proxy.check_of("web")[0] == "DOWN", "the end of the broker is noticed")

@@ -95,7 +95,9 @@ class Broker:
             store = f"rocksdb:{self.directory / 'data'}"
         if not listeners:
             self.command += ["--listen", address]
-        self.command += ["--store", store or "memory", "--threads", str(threads)]
+        self.command += ["--store", store or "memory"]
+        if threads is not None:
+            self.command += ["--threads", str(threads)]
         self.command += list(args)
         self.process = None
         self.signalled = False

@@ -14,6 +14,8 @@
 #include <thread>
 #include <vector>
 
+#include "storage/rocksdb/new_store.h"
+
 namespace petrel::storage::rocks {
 namespace {
 
@@ -22,14 +24,6 @@ namespace fs = std::filesystem;
 // A broker under full load changes its manifest a few times a second, and taking the files needs a fraction of that.
 constexpr int kAttempts = 300;
 constexpr std::chrono::milliseconds kBetweenAttempts{10};
-
-StoreError failure(std::string_view what, const fs::path& path, const std::error_code& error) {
-  std::string text = fmt::format("cannot {} {}: {}", what, path.string(), error.message());
-  if (error == std::errc::permission_denied || error == std::errc::operation_not_permitted)
-    text += "; run this as the user petrel runs as";
-  const bool full = error == std::errc::no_space_on_device;
-  return {text + (full ? "; free some space" : ""), full};
-}
 
 std::string read_text(const fs::path& path) {
   std::ifstream file(path, std::ios::binary);
@@ -78,47 +72,40 @@ std::error_code take_files(const fs::path& database, const fs::path& to) {
   for (const std::string& name : before->tables) {
     fs::create_hard_link(database / name, to / name, error);
     if (error && !is_gone(error)) {
-      error.clear();
-      fs::copy_file(database / name, to / name, error);  // file systems without links
+      error = copy_bytes(database / name, to / name);  // file systems without links
     }
     if (error) return error;
   }
   for (const std::string& name : before->logs)
-    if (!fs::copy_file(database / name, to / name, error)) return error;
-  if (!fs::copy_file(database / before->manifest(), to / before->manifest(), error)) return error;
-  std::ofstream(to / "CURRENT", std::ios::binary) << before->current;
+    if (error = copy_bytes(database / name, to / name); error) return error;
+  error = copy_bytes(database / before->manifest(), to / before->manifest());
+  if (error) return error;
+  std::ofstream current(to / "CURRENT", std::ios::binary);
+  if (!(current << before->current << std::flush)) return std::make_error_code(std::errc::no_space_on_device);
   const auto after = look(database);
   if (!after.has_value()) return after.error();
   return after->same(*before) ? std::error_code() : std::make_error_code(std::errc::no_such_file_or_directory);
-}
-
-std::error_code sync_path(const fs::path& path) {
-  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return {errno, std::generic_category()};
-  const int error = ::fsync(fd) == 0 ? 0 : errno;
-  ::close(fd);
-  return {error, std::generic_category()};
 }
 
 }  // namespace
 
 Result<Snapshot, StoreError> Snapshot::take(const std::string& store_directory) {
   const fs::path from(store_directory);
-  if (!fs::exists(from / "FORMAT")) return StoreError{fmt::format("{} holds no store of petrel", store_directory)};
+  if (auto there = require_store(store_directory); !there.has_value()) return there.error();
   std::string path = (from / "snapshot-XXXXXX").string();
   if (::mkdtemp(path.data()) == nullptr)
-    return failure("make a directory in", from, std::error_code(errno, std::generic_category()));
+    return file_error("make a directory in", from, std::error_code(errno, std::generic_category()));
   Snapshot snapshot(path);
   std::error_code error;
-  fs::copy_file(from / "FORMAT", fs::path(path) / "FORMAT", error);
-  if (error) return failure("read", from / "FORMAT", error);
+  error = copy_bytes(from / "FORMAT", fs::path(path) / "FORMAT");
+  if (error) return file_error("read", from / "FORMAT", error);
   const fs::path to = fs::path(path) / "db";
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
     fs::remove_all(to, error);
-    if (!fs::create_directory(to, error)) return failure("make", to, error);
+    if (!fs::create_directory(to, error)) return file_error("make", to, error);
     error = take_files(from / "db", to);
     if (!error) return snapshot;
-    if (!is_gone(error)) return failure("take a snapshot of", from, error);
+    if (!is_gone(error)) return file_error("take a snapshot of", from, error);
     // Nobody changes them.
     if (!is_in_use(store_directory))
       return StoreError{fmt::format(
@@ -136,31 +123,28 @@ Snapshot::~Snapshot() {
 }
 
 Result<void, StoreError> copy_store(const std::string& from, const std::string& to) {
-  const fs::path source(from), target(to);
-  if (!fs::exists(source / "FORMAT")) return StoreError{fmt::format("{} holds no store of petrel", from)};
+  if (auto there = require_store(from); !there.has_value()) return there;
+  auto made = NewStore::begin(to);
+  if (!made.has_value()) return made.error();
+  const fs::path source(from), target = made->path();
   std::error_code error;
-  if (fs::exists(target) && !fs::is_empty(target, error))
-    return StoreError{fmt::format("{} is not empty: name a directory that is not there yet", to)};
-  fs::create_directories(target, error);
-  fs::permissions(target, fs::perms::owner_all, error);
-  if (error) return failure("make", target, error);
   fs::create_directory(target / "db", error);
-  if (error) return failure("make", target / "db", error);
-  for (const auto& entry : fs::directory_iterator(source / "db", error)) {
-    const fs::path name = entry.path().filename();
-    if (name == "LOCK" || !entry.is_regular_file()) continue;
-    if (!fs::copy_file(entry.path(), target / "db" / name, error)) return failure("copy", entry.path(), error);
-    error = sync_path(target / "db" / name);
-    if (error) return failure("write", target / "db" / name, error);
+  if (error) return file_error("make", target / "db", error);
+  fs::directory_iterator at(source / "db", error);
+  for (const fs::directory_iterator end; !error && at != end; at.increment(error)) {
+    const fs::path name = at->path().filename();
+    if (name == "LOCK" || !at->is_regular_file(error)) continue;
+    if (error = copy_bytes(at->path(), target / "db" / name); error)
+      return file_error(fmt::format("copy {} to", at->path().string()), target / "db", error);
+    if (const std::error_code unsynced = sync_path(target / "db" / name))
+      return file_error("write", target / "db" / name, unsynced);
   }
-  if (error) return failure("read", source / "db", error);
+  if (error) return file_error("read", source / "db", error);
   error = sync_path(target / "db");
-  if (error) return failure("write", target / "db", error);
-  fs::copy_file(source / "FORMAT", target / "FORMAT", error);
-  if (!error) error = sync_path(target / "FORMAT");
-  if (!error) error = sync_path(target);
-  if (error) return failure("write", target / "FORMAT", error);
-  return {};
+  if (error) return file_error("write", target / "db", error);
+  error = copy_bytes(source / "FORMAT", made->unfinished_format());
+  if (error) return file_error("write", made->unfinished_format(), error);
+  return made->finish();
 }
 
 bool is_in_use(const std::string& store_directory) {

@@ -32,8 +32,8 @@ class Snapshot {
   std::string path_;
 };
 
-// Copies a store that nobody uses to a directory that is empty or not there; what is there counts as a store only when
-// all has reached the disk.
+// Copies a store that nobody uses to a directory that is empty or not there (new_store.h): of a copy that fails nothing
+// is left.
 Result<void, StoreError> copy_store(const std::string& from, const std::string& to);
 
 // Whether a broker (or another tool) holds the store's lock.

@@ -7,6 +7,7 @@
 
 #include "storage/rocksdb/directory.h"
 #include "storage/rocksdb/load.h"
+#include "storage/rocksdb/new_store.h"
 #include "storage/rocksdb/snapshot.h"
 
 namespace petrel::storage {
@@ -28,9 +29,19 @@ struct Counts final : Recovery {
   void on_will(SessionId, const WillRecord&) override { ++wills; }
 };
 
+// One that is whole and as damaged as what it was made of stays: there may be no better.
+StoreCheck check_copy(const std::string& copy, const std::string& of) {
+  StoreCheck result = check_store(copy);
+  if (!result.sound)
+    result.lines.push_back(
+        fmt::format("{} is a whole copy of {}, and not sound: check that, and remove this one", copy, of));
+  return result;
+}
+
 }  // namespace
 
 StoreCheck check_store(const std::string& directory) {
+  if (auto there = rocks::require_store(directory); !there.has_value()) return failed(there.error());
   StoreCheck result;
   const auto opened = rocks::Directory::open(directory);
   if (!opened.has_value()) {
@@ -92,14 +103,14 @@ StoreCheck back_up_store(const std::string& directory, const std::string& backup
     if (!snapshot.has_value()) return failed(snapshot.error());
     if (auto copied = rocks::copy_store(snapshot->path(), backup); !copied.has_value()) return failed(copied.error());
   }
-  return check_store(backup);
+  return check_copy(backup, directory);
 }
 
 StoreCheck restore_store(const std::string& backup, const std::string& directory) {
   if (rocks::is_in_use(backup))
     return failed({fmt::format("{} is in use: make a backup of it (petrel store backup), and restore that", backup)});
   if (auto copied = rocks::copy_store(backup, directory); !copied.has_value()) return failed(copied.error());
-  return check_store(directory);
+  return check_copy(directory, backup);
 }
 
 }  // namespace petrel::storage

@@ -4,11 +4,13 @@
 #include <rocksdb/write_batch.h>
 
 #include <filesystem>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "base/base64.h"
 #include "storage/rocksdb/directory.h"
 #include "storage/rocksdb/load.h"
+#include "storage/rocksdb/new_store.h"
 #include "storage/rocksdb/snapshot.h"
 #include "storage/rocksdb/tools.h"
 
@@ -19,8 +21,11 @@ using nlohmann::json;
 using rocks::Database;
 using rocks::Kind;
 
-constexpr std::uint64_t kLayout = 1;  // of the export
+constexpr std::uint64_t kLayout = 2;  // of the export
 constexpr int kLinesInBatch = 1000;
+
+// How many lines of each type.
+using LineCounts = std::map<std::string, std::uint64_t>;
 
 std::string_view view(const rocksdb::Slice& slice) { return {slice.data(), slice.size()}; }
 
@@ -46,6 +51,8 @@ class Exporter final : public Recovery {
     if (auto done = rocks::report(database_, *this); !done.has_value()) return done;
     if (auto done = put_queues(); !done.has_value()) return done;
     if (auto done = put_messages(); !done.has_value()) return done;
+    counts_.erase("store");
+    put("end", {{"counts", counts_}});
     if (!written_) return StoreError{"the export cannot be written"};
     return {};
   }
@@ -53,6 +60,7 @@ class Exporter final : public Recovery {
  private:
   void put(std::string_view type, json fields) {
     fields["type"] = type;
+    ++counts_[std::string(type)];
     if (written_) written_ = write_(fields.dump(-1, ' ', false, json::error_handler_t::replace));
   }
   void on_session(const SessionRecord& record) override {
@@ -134,34 +142,64 @@ class Exporter final : public Recovery {
   Database& database_;
   const std::function<bool(std::string_view)>& write_;
   rocks::LiveSet wanted_;
+  LineCounts counts_;
   bool written_ = true;
 };
 
 // --- import
 
 // What a line says is taken out by these; a mistake is an exception that ends in import_store().
+const json& field_of(const json& line, const char* field) {
+  const auto found = line.find(field);
+  if (found == line.end()) throw std::runtime_error(fmt::format("\"{}\" is missing", field));
+  return *found;
+}
+
+template <class Value>
+Value value_of(const json& line, const char* field, bool (json::*is)() const noexcept, std::string_view what) {
+  const json& value = field_of(line, field);
+  if (!(value.*is)()) throw std::runtime_error(fmt::format("\"{}\" is not {}", field, what));
+  return value.get<Value>();
+}
+
+std::string text_of(const json& line, const char* field) {
+  return value_of<std::string>(line, field, &json::is_string, "a text in quotation marks");
+}
+bool flag_of(const json& line, const char* field) {
+  return value_of<bool>(line, field, &json::is_boolean, "true or false");
+}
+std::uint64_t whole_of(const json& line, const char* field) {
+  return value_of<std::uint64_t>(line, field, &json::is_number_unsigned, "a whole number");
+}
+TimeMs time_of(const json& line, const char* field) {
+  return value_of<TimeMs>(line, field, &json::is_number_integer, "a whole number");
+}
+
 std::string bytes_of(const json& line, const char* field) {
   if (!line.contains(field)) return {};
-  auto bytes = decode_base64(line.at(field).get<std::string>());
+  auto bytes = decode_base64(text_of(line, field));
   if (!bytes) throw std::runtime_error(fmt::format("\"{}\" is not base64", field));
   return *std::move(bytes);
 }
 
 template <class Number>
 Number number_of(const json& line, const char* field) {
-  const auto value = line.at(field).get<std::int64_t>();
-  if (value < 0 || !std::in_range<Number>(value))
-    throw std::runtime_error(fmt::format("\"{}\" is out of range", field));
+  const auto value = whole_of(line, field);
+  if (!std::in_range<Number>(value)) throw std::runtime_error(fmt::format("\"{}\" is out of range", field));
   return static_cast<Number>(value);
 }
 
-// Ids count up from the largest that is there: so many must be left. 0 means nothing stored, and is no session's.
+// Ids count up from the largest that is there: so many must be left.
 std::uint64_t id_of(const json& line, const char* field) {
-  constexpr std::uint64_t kLargest = std::uint64_t{1} << 62;
-  const json& value = line.at(field);
-  const auto id = value.is_number_unsigned() ? value.get<std::uint64_t>() : kLargest + 1;
-  if (id > kLargest || (id == 0 && field == std::string_view("session")))
-    throw std::runtime_error(fmt::format("\"{}\" is out of range", field));
+  const std::uint64_t id = whole_of(line, field);
+  if (id > std::uint64_t{1} << 62) throw std::runtime_error(fmt::format("\"{}\" is out of range", field));
+  return id;
+}
+
+// 0 is that of sessions that are not stored.
+SessionId session_of(const json& line) {
+  const SessionId id = id_of(line, "session");
+  if (id == 0) throw std::runtime_error("\"session\" is out of range");
   return id;
 }
 
@@ -176,19 +214,39 @@ class Importer {
   explicit Importer(Database& database) : database_(database) {}
 
   void take(const std::string& text) {
-    const json line = json::parse(text);
-    const auto type = line.at("type").get<std::string>();
+    const json line = json::parse(text, nullptr, false);
+    if (!line.is_object())
+      throw std::runtime_error("this is no object of JSON; the file is no export, or damaged, or cut short");
+    const std::string type = text_of(line, "type");
+    if (ended_) throw std::runtime_error("there is something behind the end; write one export into a file");
     if (first_ != (type == "store"))
       throw std::runtime_error("the first line, and no other, must be of type \"store\"");
-    if (first_ && id_of(line, "layout") != kLayout)
-      throw std::runtime_error(fmt::format("this petrel knows layout {} only", kLayout));
+    if (first_ && whole_of(line, "layout") != kLayout)
+      throw std::runtime_error(fmt::format("the export has layout {}, and this petrel reads {}; export the store again",
+                                           whole_of(line, "layout"), kLayout));
+    if (std::exchange(first_, false)) return;
+    if (type == "end") return take_end(line);
     value_.clear();
-    if (!std::exchange(first_, false)) take_record(type, line);
+    take_record(type, line);
+    ++counts_[type];
   }
+  bool ended() const { return ended_; }
   // Nothing is there before this.
   Result<void, StoreError> write() { return database_.write(batch_, false).has_value() ? clear() : broken(); }
 
  private:
+  void take_end(const json& line) {
+    LineCounts told;
+    const json& counts = field_of(line, "counts");
+    for (const auto& [type, count] : counts.items()) told[type] = whole_of(counts, type.c_str());
+    for (const LineCounts& one : {told, counts_})
+      for (const auto& [type, ignored] : one)
+        if (told[type] != counts_[type])
+          throw std::runtime_error(
+              fmt::format("the export had {} lines of type \"{}\", and {} have come; export the store again",
+                          told[type], type, counts_[type]));
+    ended_ = true;
+  }
   void take_record(const std::string& type, const json& line) {
     if (type == "session") return take_session(line);
     if (type == "subscription") return take_subscription(line);
@@ -196,8 +254,8 @@ class Importer {
     if (type == "will") return take_will(line);
     if (type == "queued") return take_queued(line);
     if (type == "incoming")
-      return put(Database::kState, rocks::packet_key(id_of(line, "session"), Kind::kIncoming,
-                                                     number_of<wire::PacketId>(line, "packet_id")));
+      return put(Database::kState,
+                 rocks::packet_key(session_of(line), Kind::kIncoming, number_of<wire::PacketId>(line, "packet_id")));
     if (type != "message" && type != "retained") throw std::runtime_error(fmt::format("there is no type \"{}\"", type));
     const auto message = message_of(line);
     rocks::append_message(value_, *message);
@@ -206,68 +264,67 @@ class Importer {
   }
   void take_session(const json& line) {
     SessionRecord record;
-    record.id = id_of(line, "session");
-    record.client_id = line.at("client_id").get<std::string>();
+    record.id = session_of(line);
+    record.client_id = text_of(line, "client_id");
     record.session_expiry_interval_s = number_of<std::uint32_t>(line, "expiry_interval_s");
-    record.connected = line.at("connected").get<bool>();
-    record.disconnected_at = line.at("disconnected_at").get<TimeMs>();
+    record.connected = flag_of(line, "connected");
+    record.disconnected_at = time_of(line, "disconnected_at");
     rocks::append_session(value_, record);
     put(Database::kState, rocks::state_key(record.id, Kind::kSession));
   }
   void take_subscription(const json& line) {
     SubscriptionRecord record;
     record.options.maximum_qos = qos_of(line);
-    record.options.no_local = line.at("no_local").get<bool>();
-    record.options.retain_as_published = line.at("retain_as_published").get<bool>();
+    record.options.no_local = flag_of(line, "no_local");
+    record.options.retain_as_published = flag_of(line, "retain_as_published");
     const auto handling = number_of<unsigned>(line, "retain_handling");
     if (handling > 2) throw std::runtime_error("\"retain_handling\" is out of range");
     record.options.retain_handling = static_cast<wire::RetainHandling>(handling);
     record.identifier = number_of<std::uint32_t>(line, "identifier");
     rocks::append_subscription(value_, record);
-    put(Database::kState,
-        rocks::state_key(id_of(line, "session"), Kind::kSubscription, line.at("filter").get<std::string>()));
+    put(Database::kState, rocks::state_key(session_of(line), Kind::kSubscription, text_of(line, "filter")));
   }
   void take_outgoing(const json& line) {
     OutgoingRecord record;
     record.packet_id = number_of<wire::PacketId>(line, "packet_id");
     record.message = id_of(line, "message");
-    record.released = line.at("released").get<bool>();
+    record.released = flag_of(line, "released");
     rocks::append_outgoing(value_, record);
-    put(Database::kState, rocks::packet_key(id_of(line, "session"), Kind::kOutgoing, record.packet_id));
+    put(Database::kState, rocks::packet_key(session_of(line), Kind::kOutgoing, record.packet_id));
   }
   void take_will(const json& line) {
     WillRecord will;
-    will.topic = line.at("topic").get<std::string>();
+    will.topic = text_of(line, "topic");
     will.payload = bytes_of(line, "payload");
     will.forwarded_properties = bytes_of(line, "properties");
     will.qos = qos_of(line);
-    will.retain = line.at("retain").get<bool>();
+    will.retain = flag_of(line, "retain");
     will.delay_interval_s = number_of<std::uint32_t>(line, "delay_interval_s");
     if (line.contains("message_expiry_interval_s"))
       will.message_expiry_interval_s = number_of<std::uint32_t>(line, "message_expiry_interval_s");
     rocks::append_will(value_, will);
-    put(Database::kState, rocks::state_key(id_of(line, "session"), Kind::kWill));
+    put(Database::kState, rocks::state_key(session_of(line), Kind::kWill));
   }
   void take_queued(const json& line) {
     QueueEntry entry;
     entry.id = id_of(line, "message");
     entry.qos = qos_of(line);
-    entry.retain = line.value("retain", false);
+    entry.retain = line.contains("retain") && flag_of(line, "retain");
     entry.identifiers = bytes_of(line, "identifiers");
-    entry.shared_group = line.value("shared_group", std::string());
+    if (line.contains("shared_group")) entry.shared_group = text_of(line, "shared_group");
     rocks::append_entry(value_, entry);
-    put(Database::kQueue, rocks::queue_key(id_of(line, "session"), entry.id));
+    put(Database::kQueue, rocks::queue_key(session_of(line), entry.id));
   }
   static Ref<const wire::Message> message_of(const json& line) {
-    const auto topic = line.at("topic").get<std::string>();
+    const auto topic = text_of(line, "topic");
     const std::string payload = bytes_of(line, "payload"), properties = bytes_of(line, "properties");
     wire::Message::Parts parts;
     parts.topic = topic;
     parts.payload = payload;
     parts.forwarded_properties = properties;
     parts.qos = qos_of(line);
-    parts.retain = line.at("retain").get<bool>();
-    if (line.contains("expires_at")) parts.expires_at = line.at("expires_at").get<TimeMs>();
+    parts.retain = flag_of(line, "retain");
+    if (line.contains("expires_at")) parts.expires_at = time_of(line, "expires_at");
     return wire::Message::create(parts);
   }
 
@@ -276,13 +333,44 @@ class Importer {
     batch_.Clear();
     return {};
   }
-  Result<void, StoreError> broken() { return StoreError{"the store cannot be written: is there room on its disk?"}; }
+  Result<void, StoreError> broken() {
+    return StoreError{"the store cannot be written: free some space on its disk. Nothing was imported"};
+  }
 
   Database& database_;
   rocksdb::WriteBatch batch_;
   std::string value_;
-  bool first_ = true;
+  LineCounts counts_;
+  bool first_ = true, ended_ = false;
 };
+
+Result<void, StoreError> import_lines(const std::string& path, const std::function<bool(std::string& line)>& next) {
+  rocks::SessionTable table;
+  Database database(path, table);
+  if (auto opened = database.open(); !opened.has_value()) return opened;
+  Importer importer(database);
+  std::string line;
+  std::uint64_t number = 0;
+  while (next(line)) {
+    ++number;
+    try {
+      importer.take(line);
+    } catch (const std::exception& mistake) {
+      return StoreError{fmt::format("line {}: {}. Nothing was imported", number, mistake.what())};
+    }
+    if (number % kLinesInBatch == 0)
+      if (auto written = importer.write(); !written.has_value()) return written;
+  }
+  if (number == 0) return StoreError{"there is nothing to import"};
+  if (!importer.ended())
+    return StoreError{fmt::format(
+        "the export stops at line {}, before its end: it was cut short, on its way or when it was made. Nothing was "
+        "imported; take the whole file, or export the store again",
+        number)};
+  if (auto written = importer.write(); !written.has_value()) return written;
+  database.flush();
+  return database.sync();
+}
 
 }  // namespace
 
@@ -299,32 +387,15 @@ Result<void, StoreError> export_store(const std::string& directory,
 
 Result<void, StoreError> import_store(const std::string& directory,
                                       const std::function<bool(std::string& line)>& next) {
-  std::error_code ignored;
-  if (std::filesystem::exists(directory) && !std::filesystem::is_empty(directory, ignored))
-    return StoreError{fmt::format("{} is not empty: name a directory that is not there yet", directory)};
-  auto held = rocks::Directory::open(directory);
+  auto made = rocks::NewStore::begin(directory);
+  if (!made.has_value()) return made.error();
+  auto held = rocks::Directory::open(made->path().string());
   if (!held.has_value()) return held.error();
-  rocks::SessionTable table;
-  Database database(held->database_path(), table);
-  if (auto opened = database.open(); !opened.has_value()) return opened;
-  Importer importer(database);
-  std::string line;
-  std::uint64_t number = 0;
-  while (next(line)) {
-    ++number;
-    try {
-      importer.take(line);
-    } catch (const std::exception& mistake) {
-      return StoreError{
-          fmt::format("line {}: {}; {} holds a part of the import, remove it", number, mistake.what(), directory)};
-    }
-    if (number % kLinesInBatch == 0)
-      if (auto written = importer.write(); !written.has_value()) return written;
-  }
-  if (number == 0) return StoreError{"there is nothing to import"};
-  if (auto written = importer.write(); !written.has_value()) return written;
-  database.flush();
-  return database.sync();
+  std::error_code error;
+  std::filesystem::rename(made->path() / "FORMAT", made->unfinished_format(), error);
+  if (error) return rocks::file_error("write in", made->path(), error);
+  if (auto done = import_lines(held->database_path(), next); !done.has_value()) return done;
+  return made->finish();
 }
 
 }  // namespace petrel::storage
