@@ -15,6 +15,7 @@
 #include <filesystem>
 
 #include "storage/rocksdb/filters.h"
+#include "storage/rocksdb/log_first.h"
 
 namespace petrel::storage::rocks {
 namespace {
@@ -52,20 +53,6 @@ class NoRecovery final : public rocksdb::EventListener {
   }
 };
 
-// Filters leave out what the session table says is not needed (filters.h). That rests on changes in the log: they are
-// on the disk before the files that were written so take the place of others.
-class SyncsBeforeFilesCount final : public rocksdb::EventListener {
- public:
-  explicit SyncsBeforeFilesCount(Database& database) : database_(database) {}
-  void OnTableFileCreated(const rocksdb::TableFileCreationInfo& info) override {
-    if (info.reason == rocksdb::TableFileCreationReason::kFlush) database_.sync_unasked();
-  }
-  void OnSubcompactionCompleted(const rocksdb::SubcompactionJobInfo&) override { database_.sync_unasked(); }
-
- private:
-  Database& database_;
-};
-
 // RocksDB's own log would be a file beside the data. When the disk is full a write to it fails, and Debian's build,
 // which has assertions, ends the process at the next. What goes wrong comes back as errors, and those are logged.
 class NoLog final : public rocksdb::Logger {
@@ -75,9 +62,9 @@ class NoLog final : public rocksdb::Logger {
   void Logv(const char*, va_list) override {}
 };
 
-rocksdb::DBOptions database_options(Database& database, rocksdb::Env* env, IfMissing if_missing) {
+rocksdb::DBOptions database_options(rocksdb::Env& env, IfMissing if_missing) {
   rocksdb::DBOptions options;
-  if (env != nullptr) options.env = env;
+  options.env = &env;
   options.create_if_missing = if_missing == IfMissing::kCreate;
   options.create_missing_column_families = true;
   options.max_total_wal_size = kLogBytes;
@@ -97,7 +84,6 @@ rocksdb::DBOptions database_options(Database& database, rocksdb::Env* env, IfMis
   // A failed write is taken up again by the store itself, which must know.
   options.max_bgerror_resume_count = 0;
   options.listeners.push_back(std::make_shared<NoRecovery>());
-  options.listeners.push_back(std::make_shared<SyncsBeforeFilesCount>(database));
   options.manifest_preallocation_size = kArenaBytes;
   return options;
 }
@@ -152,8 +138,9 @@ bool has_lost_its_head(const std::filesystem::path& path) {
 Database::Database(std::string path, SessionTable& table, DatabaseSystem system)
     : path_(std::move(path)),
       table_(table),
-      env_(system.env),
-      sync_file_(system.sync_file ? std::move(system.sync_file) : sync_file) {}
+      sync_file_(system.sync_file ? std::move(system.sync_file) : sync_file),
+      env_(log_first_env(system.env != nullptr ? *system.env : *rocksdb::Env::Default(),
+                         [this] { return sync_log(); })) {}
 
 Database::~Database() { close(); }
 
@@ -199,7 +186,7 @@ Result<void, StoreError> Database::open(IfMissing if_missing) {
     descriptors.emplace_back(kColumnNames[i], column_options(static_cast<Column>(i), *this, cache));
   rocksdb::DB* opened = nullptr;
   const rocksdb::Status status =
-      rocksdb::DB::Open(database_options(*this, env_, if_missing), path_, descriptors, &columns_, &opened);
+      rocksdb::DB::Open(database_options(*env_, if_missing), path_, descriptors, &columns_, &opened);
   if (!status.ok()) {
     columns_.clear();
     return error(status);
@@ -227,37 +214,29 @@ Result<void, StoreError> Database::write(rocksdb::WriteBatch& batch, bool sync) 
   return {};
 }
 
-void Database::sync_unasked() {
-  auto synced = sync();
-  if (synced.has_value()) return;
-  const std::lock_guard lock(unreported_mutex_);
-  unreported_ = std::move(synced.error());
+Result<void, StoreError> Database::sync() {
+  if (const rocksdb::IOStatus synced = sync_log(); !synced.ok()) return error(synced);
+  return {};
 }
 
-Result<void, StoreError> Database::sync() {
-  {
-    const std::lock_guard lock(unreported_mutex_);
-    if (const auto unreported = std::exchange(unreported_, std::nullopt)) return *unreported;
-  }
+rocksdb::IOStatus Database::sync_log() const {
   std::error_code failed;
   for (std::filesystem::directory_iterator at(path_, failed), end; !failed && at != end; at.increment(failed)) {
     if (at->path().extension() != ".log") continue;
     const int error = sync_file_(at->path().string());
     // A log that is gone was not needed any more.
-    if (error != 0 && error != ENOENT)
-      return this->error(rocksdb::Status::IOError(at->path().string(), std::strerror(error)));
+    if (error != 0 && error != ENOENT) return rocksdb::IOStatus::IOError(at->path().string(), std::strerror(error));
   }
   const int error = failed ? failed.value() : sync_file_(path_);
-  if (error != 0) return this->error(rocksdb::Status::IOError(path_, std::strerror(error)));
-  return {};
+  if (error != 0) return rocksdb::IOStatus::IOError(path_, std::strerror(error));
+  return rocksdb::IOStatus::OK();
 }
 
 Result<void, StoreError> Database::probe() {
-  rocksdb::Env* env = env_ != nullptr ? env_ : rocksdb::Env::Default();
   const std::string name = path_ + "/PROBE";
   const std::string bytes(kProbeBytes, '\0');
-  const rocksdb::Status status = rocksdb::WriteStringToFile(env, bytes, name, true);
-  env->DeleteFile(name).PermitUncheckedError();
+  const rocksdb::Status status = rocksdb::WriteStringToFile(env_.get(), bytes, name, true);
+  env_->DeleteFile(name).PermitUncheckedError();
   if (!status.ok()) return error(status);
   return {};
 }
@@ -282,6 +261,12 @@ void Database::interrupt_compaction() { interrupted_ = true; }
 std::uint64_t Database::file_bytes(Column column) const {
   std::uint64_t bytes = 0;
   db_->GetIntProperty(columns_[column], rocksdb::DB::Properties::kLiveSstFilesSize, &bytes);
+  return bytes;
+}
+
+std::uint64_t Database::file_bytes() const {
+  std::uint64_t bytes = 0;
+  for (std::size_t i = 0; i < kColumns; ++i) bytes += file_bytes(static_cast<Column>(i));
   return bytes;
 }
 

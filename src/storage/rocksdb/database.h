@@ -6,7 +6,8 @@
 //   retained  topic -> message
 //
 // Queue entries that are acknowledged, and whatever belongs to a session that is gone, are left out whenever RocksDB
-// writes a file; bodies are when a collector has found out which are still wanted (collector.h).
+// writes a file, but for their keys (filters.h); bodies are when a collector has found out which are still wanted
+// (collector.h).
 //
 // Threads: open() and close() by the writer while it holds `use` exclusively; all else while holding it shared.
 #pragma once
@@ -26,6 +27,7 @@ namespace rocksdb {
 class ColumnFamilyHandle;
 class DB;
 class Env;
+class IOStatus;
 class Iterator;
 class Status;
 class WriteBatch;
@@ -89,6 +91,7 @@ class Database {
   [[nodiscard]] Result<void, StoreError> compact(Column column);
   void interrupt_compaction();
   std::uint64_t file_bytes(Column column) const;
+  std::uint64_t file_bytes() const;
   // All checksums of all files.
   [[nodiscard]] Result<void, StoreError> verify();
 
@@ -97,9 +100,6 @@ class Database {
   std::unique_ptr<rocksdb::Iterator> iterate(Column column, bool keep_in_cache = false) const;
   StoreError error(const rocksdb::Status& status) const;
 
-  // sync() for those who cannot be told that it failed: the next sync() tells.
-  void sync_unasked();
-
   void set_live_bodies(std::shared_ptr<const LiveBodies> live);
   std::shared_ptr<const LiveBodies> live_bodies() const;
   SessionTable& table() { return table_; }
@@ -107,17 +107,17 @@ class Database {
   std::shared_mutex use;
 
  private:
+  rocksdb::IOStatus sync_log() const;
+
   const std::string path_;
   SessionTable& table_;
-  rocksdb::Env* const env_;
   const std::function<int(const std::string& path)> sync_file_;
+  const std::unique_ptr<rocksdb::Env> env_;
   std::unique_ptr<rocksdb::DB> db_;
   std::vector<rocksdb::ColumnFamilyHandle*> columns_;
   mutable std::mutex live_mutex_;
   std::shared_ptr<const LiveBodies> live_bodies_;
   std::atomic<bool> interrupted_{false};
-  std::mutex unreported_mutex_;
-  std::optional<StoreError> unreported_;  // a sync has failed, and who asked could not be told
 };
 
 }  // namespace petrel::storage::rocks

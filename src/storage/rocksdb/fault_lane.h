@@ -47,10 +47,17 @@ class FaultLane final : public LaneEvents {
   BatchNumber submitted() const { return number_; }
   BatchNumber committed() const { return committed_; }
   void look() { lane_->poll(*this); }
+  // So many reads at once of all that a session has.
+  void begin_reads(SessionId session, std::uint64_t count) {
+    for (; count != 0; --count) lane_->read_queue(session, ++reads_, {}, 100'000, 1U << 30);
+  }
+  void await_reads() {
+    wait([this] { return pages_ == reads_; });
+  }
+  std::uint64_t failed_reads() const { return failed_reads_; }
   const std::vector<QueueEntry>& read_entries(SessionId session) {
-    page_.reset();
-    lane_->read_queue(session, 1, {}, 100'000, 1U << 30);
-    wait([this] { return page_.has_value(); });
+    begin_reads(session, 1);
+    await_reads();
     EXPECT_FALSE(page_->error) << page_->error->what;
     return page_->entries;
   }
@@ -74,13 +81,18 @@ class FaultLane final : public LaneEvents {
   }
   void on_trouble(const StoreError& error) override { trouble_ = error; }
   void on_trouble_over() override { trouble_.reset(); }
-  void on_queue_page(QueuePage page) override { page_ = std::move(page); }
+  void on_queue_page(QueuePage page) override {
+    ++pages_;
+    if (page.error) ++failed_reads_;
+    page_ = std::move(page);
+  }
 
   std::mutex mutex_;
   std::condition_variable woken_;
   bool wake_ = false;
   BatchNumber number_ = 0, committed_ = 0;
   std::optional<StoreError> trouble_;
+  std::uint64_t reads_ = 0, pages_ = 0, failed_reads_ = 0;
   std::optional<QueuePage> page_;
   std::unique_ptr<Lane> lane_;
 };

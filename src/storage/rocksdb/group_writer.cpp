@@ -259,7 +259,7 @@ void GroupWriter::publish() {
   for (std::size_t i = 0; i < touched_count_; ++i) {
     Touched& session = *touched_[i];
     if (!session.exists) {
-      table_.sessions.erase(session.id);
+      table_.ended += table_.sessions.erase(session.id);
       continue;
     }
     SessionState& state = *session.state;

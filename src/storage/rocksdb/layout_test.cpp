@@ -6,6 +6,7 @@
 #include <fstream>
 #include <map>
 #include <random>
+#include <thread>
 
 #include "storage/contract.h"
 #include "storage/rocksdb/rocksdb_store.h"
@@ -48,12 +49,16 @@ std::string noise(std::size_t size, std::uint32_t seed) {
 class Layout : public testing::Test {
  protected:
   Layout() { open(); }
-  void open(RocksStoreOptions options = {}) {
+  static RocksStoreOptions options() {
+    RocksStoreOptions options;
+    options.collect_interval_ms = 3'600'000;
+    options.collect_bytes = 0;
+    return options;
+  }
+  void open(RocksStoreOptions options = Layout::options()) {
     store_.reset();
     options.directory = directory_.path();
     options.sync = Sync::kOs;
-    options.collect_interval_ms = 3'600'000;
-    options.collect_bytes = 0;
     auto opened = RocksStore::open(options);
     ASSERT_TRUE(opened.has_value()) << opened.error().what;
     store_ = std::move(*opened);
@@ -158,7 +163,7 @@ TEST_F(Layout, LengthsOfVeryLongQueuesAreLowEstimates) {
     }
     lane.settle();
   }
-  RocksStoreOptions options;
+  RocksStoreOptions options = Layout::options();
   options.count_at_start = kQueued;
   open(options);
   Lengths lengths;
@@ -251,15 +256,79 @@ TEST_F(Layout, WhatIsLeftInTheFilesOfASessionThatHasEndedIsNobodys) {
   EXPECT_EQ(found.messages, (std::map<SessionId, std::uint64_t>{{1, 0}}));
   EXPECT_EQ(found.parts, 0);
   EXPECT_THAT(lane.read(7).entries, IsEmpty());
+}
+
+std::uint64_t file_bytes(const std::string& directory) {
+  std::uint64_t bytes = 0;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(directory))
+    if (entry.path().extension() == ".sst") bytes += entry.file_size();
+  return bytes;
+}
+
+// A flush may write the keys: older files might hold something under them.
+TEST_F(Layout, OfSessionsThatHaveEndedNothingIsLeftAfterACollection) {
+  {
+    ContractLane lane(*store_, 0);
+    for (const bool flushed : {true, false}) {
+      for (SessionId s = flushed ? 100 : 300; s < (flushed ? 300 : 500); ++s)
+        lane.submit({put_session(s), PutSubscription{s, {"a/" + noise(1000, static_cast<std::uint32_t>(s)), {}, 0}},
+                     enqueue(s, id(s), message(noise(1000, static_cast<std::uint32_t>(s))))});
+      lane.settle();
+      if (flushed) store_->flush();
+    }
+    EXPECT_GT(store_->file_bytes(), 200U * 2000);
+    for (SessionId s = 100; s < 500; ++s) lane.submit({EraseSession{s}});
+    lane.settle();
+  }
   store_->flush();
   ASSERT_TRUE(store_->collect().has_value());
-  const std::uint64_t left = store_->file_bytes();
-  for (SessionId session = 100; session < 600; ++session)
-    lane.submit({put_session(session), PutSubscription{session, {"a/" + noise(1000, 9), {}, 0}}});
-  for (SessionId session = 100; session < 600; ++session) lane.submit({EraseSession{session}});
-  lane.settle();
+  EXPECT_LT(store_->file_bytes(), 5000U);
+  store_.reset();  // files that do not count any more are removed by then
+  EXPECT_LT(file_bytes(directory_.path()), 5000U);
+}
+
+// The files are small, and do not grow.
+TEST_F(Layout, WhatManySessionsLeaveBehindIsCollectedUnasked) {
+  RocksStoreOptions options;
+  options.collect_interval_ms = 1;
+  options.collect_bytes = std::uint64_t{1} << 30;
+  open(options);
+  ContractLane lane(*store_, 0);
+  std::vector<Change> begin, end;
+  for (SessionId s = 1; s <= 11'000; ++s) {
+    begin.emplace_back(put_session(s));
+    begin.emplace_back(PutSubscription{s, {"a/" + noise(20, static_cast<std::uint32_t>(s)), {}, 0}});
+    end.emplace_back(EraseSession{s});
+  }
+  lane.commit(std::move(begin));
   store_->flush();
-  EXPECT_LT(store_->file_bytes(), left + 20'000) << "what has ended is not written";
+  EXPECT_GT(store_->file_bytes(), 11'000U * 20);
+  EXPECT_EQ(store_->counts().collections, 0U);
+  lane.commit(std::move(end));
+  while (store_->counts().collections == 0) std::this_thread::yield();
+  EXPECT_LT(store_->file_bytes(), 5000U);
+}
+
+// Nor is one that was left by sessions of an earlier start.
+TEST_F(Layout, WhatManySessionsLeftBehindBeforeAStartIsCollected) {
+  {
+    ContractLane lane(*store_, 0);
+    std::vector<Change> begin, end;
+    for (SessionId s = 1; s <= 11'000; ++s) {
+      begin.emplace_back(put_session(s));
+      begin.emplace_back(PutSubscription{s, {"a", {}, 0}});
+      end.emplace_back(EraseSession{s});
+    }
+    lane.commit(std::move(begin));
+    store_->flush();
+    lane.commit(std::move(end));
+  }
+  RocksStoreOptions options;
+  options.collect_interval_ms = 1;
+  options.collect_bytes = std::uint64_t{1} << 30;
+  open(options);
+  while (store_->counts().collections == 0) std::this_thread::yield();
+  EXPECT_LT(store_->file_bytes(), 5000U);
 }
 
 // Its entry stays until the session reads it, and says so.
@@ -292,6 +361,29 @@ TEST_F(Layout, IdsGoOnAfterEverythingWasAcknowledgedAndCollected) {
   }
   open();
   EXPECT_GE(store_->last_message_id(), id(7));
+}
+
+// Expired messages leave the disk before the entries that wait for them: a message that got such an id would be in the
+// other's place.
+TEST_F(Layout, IdsGoOnAfterThoseOfEntriesWithoutTheirMessage) {
+  {
+    ContractLane lane(*store_, 0);
+    wire::Message::Parts parts;
+    parts.topic = "a";
+    parts.payload = "x";
+    parts.expires_at = 1'700'000'000'000;
+    std::vector<Change> changes{put_session(1)};
+    for (std::uint64_t m = 1; m <= 30; ++m) changes.emplace_back(enqueue(1, id(m), wire::Message::create(parts)));
+    lane.commit(std::move(changes));
+    store_->flush();
+    ASSERT_TRUE(store_->collect().has_value());
+  }
+  for (const std::uint64_t counted : {std::uint64_t{1000}, std::uint64_t{0}}) {
+    RocksStoreOptions options = Layout::options();
+    options.count_at_start = counted;
+    open(options);
+    EXPECT_EQ(store_->last_message_id(), id(30)) << counted << " counted";
+  }
 }
 
 // Acknowledged before it was written: neither the message nor its entry is.

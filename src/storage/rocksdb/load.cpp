@@ -25,10 +25,12 @@ StoreError damaged(std::string_view what, std::string_view key) {
 Result<std::vector<SessionId>, StoreError> load_states(Database& database, LastIds& last) {
   SessionTable& table = database.table();
   std::vector<SessionId> order;
+  table.ended = 0;
   const auto iterator = database.iterate(Database::kState);
   for (iterator->SeekToFirst(); iterator->Valid(); iterator->Next()) {
     const auto key = decode_state_key(view(iterator->key()));
     if (!key) return damaged("the record", view(iterator->key()));
+    if (key->session != last.session && key->kind != Kind::kSession) ++table.ended;
     last.session = key->session;  // of what is left of one that has ended, too
     if (key->kind == Kind::kSession) {
       order.push_back(key->session);
@@ -62,7 +64,8 @@ double bytes_between(Database& database, const std::string& begin, const std::st
 // estimates may be wrong by any factor where there is little.
 class QueueHeads {
  public:
-  QueueHeads(Database& database, std::uint64_t most_counted) : database_(database), budget_(most_counted) {}
+  QueueHeads(Database& database, LoadWhen when, std::uint64_t most_counted)
+      : database_(database), when_(when), budget_(when == LoadWhen::kAtStart ? most_counted : 0) {}
 
   Result<void, StoreError> load(const std::vector<SessionId>& order) {
     const auto iterator = database_.iterate(Database::kQueue);
@@ -71,6 +74,8 @@ class QueueHeads {
       if (auto loaded = load(id, database_.table().sessions[id], *iterator); !loaded.has_value()) return loaded;
     return {};
   }
+  // Of the messages in these queues; known at the start only.
+  MessageId largest() const { return largest_; }
 
  private:
   Result<void, StoreError> load(SessionId id, SessionState& session, rocksdb::Iterator& iterator) {
@@ -83,6 +88,7 @@ class QueueHeads {
       const auto key = decode_queue_key(view(iterator.key()));
       if (!key) return damaged("the queue entry", view(iterator.key()));
       if (key->session != id) break;
+      largest_ = std::max(largest_, key->message);
       largest_bytes_ = std::max(largest_bytes_, iterator.key().size() + iterator.value().size());
       if (session.queue.is_acknowledged(key->message)) continue;
       if (waiting >= QueueState::kKnownOffline && budget_ == 0) {
@@ -97,10 +103,18 @@ class QueueHeads {
     }
     if (!iterator.status().ok()) return database_.error(iterator.status());
     session.waiting_at_start = waiting + (whole ? 0 : estimate(id, iterator));
+    if (!whole && when_ == LoadWhen::kAtStart) look_at_end(id, iterator);
     if (waiting == waiting_.size() && whole)
       session.queue.rescanned(waiting_, waiting_.empty() ? 0 : waiting_.back(), true, QueueState::kKnownOffline,
                               database_.table().tips);
     return {};
+  }
+
+  // The last entry is the one with the largest id.
+  void look_at_end(SessionId id, rocksdb::Iterator& iterator) {
+    iterator.SeekForPrev(after_session(id));
+    const auto key = iterator.Valid() ? decode_queue_key(view(iterator.key())) : std::nullopt;
+    if (key && key->session == id) largest_ = std::max(largest_, key->message);
   }
 
   // How many follow in the session's queue, rather too few than too many: each is taken to be as large as the largest
@@ -112,7 +126,9 @@ class QueueHeads {
   }
 
   Database& database_;
-  std::uint64_t budget_;           // entries that may still be counted
+  const LoadWhen when_;
+  std::uint64_t budget_;  // entries that may still be counted
+  MessageId largest_ = 0;
   std::size_t largest_bytes_ = 1;  // an entry that was looked at
   std::vector<MessageId> waiting_;
 };
@@ -258,8 +274,11 @@ Result<LastIds, StoreError> load_table(Database& database, LoadWhen when, std::u
   }
   if (!entries->status().ok()) return database.error(entries->status());
   if (when == LoadWhen::kAtStart) table.tips = LaneTips(last.message);
-  QueueHeads heads(database, when == LoadWhen::kAtStart ? most_counted : 0);
+  QueueHeads heads(database, when, most_counted);
   if (auto loaded = heads.load(*order); !loaded.has_value()) return loaded.error();
+  // An entry may be there whose message is not: expired ones go first.
+  last.message = std::max(last.message, heads.largest());
+  if (when == LoadWhen::kAtStart) table.tips = LaneTips(last.message);
   const std::lock_guard lock(table.mutex);
   table.loaded = true;
   return last;

@@ -16,6 +16,7 @@ struct RocksStore::LaneCore {
   bool trouble_changed = false;
   std::optional<StoreError> trouble;
   std::size_t pending = 0;  // batches and reads under way
+  bool reads_wait = true;   // until the database is open; guarded by the store's reader_mutex_
   std::condition_variable idle;
   std::atomic<bool> ready{false};
   std::function<void()> wake;

@@ -162,7 +162,7 @@ Result<void, StoreError> RocksStore::collect() {
 std::uint64_t RocksStore::file_bytes() const {
   const std::shared_lock use(parts_->database.use);
   if (!parts_->database.is_open()) return 0;
-  return parts_->database.file_bytes(rocks::Database::kQueue) + parts_->database.file_bytes(rocks::Database::kBodies);
+  return parts_->database.file_bytes();
 }
 
 // --- the writer
@@ -194,7 +194,14 @@ void RocksStore::take_waiting() {
 
 void RocksStore::wait_for_work(std::unique_lock<std::mutex>& lock) {
   const auto hurry = [this] { return closing_ || lane_ended_; };
-  if (taken_.empty()) writer_wake_.wait(lock, [this] { return closing_ || !waiting_.empty(); });
+  const auto work = [this] { return closing_ || !waiting_.empty(); };
+  if (taken_.empty()) {
+    if (parts_->database.is_open()) {
+      writer_wake_.wait(lock, work);
+    } else {
+      writer_wake_.wait_for(lock, std::chrono::milliseconds(options_.retry_ms), work);
+    }
+  }
   // A stream is taken in portions.
   if (new_changes_ >= kBusyChanges / 4) writer_wake_.wait_until(lock, looked_ + kLookEvery, hurry);
   if (!taken_.empty()) writer_wake_.wait_until(lock, next_due_, [&] { return hurry() || !waiting_.empty(); });
@@ -208,12 +215,20 @@ void RocksStore::write_loop() {
     {
       std::unique_lock lock(writer_mutex_);
       wait_for_work(lock);
-      if (waiting_.empty() && taken_.empty()) return;
+      if (closing_ && waiting_.empty() && taken_.empty()) return;
       take_waiting();
     }
     report_settled();
     for (std::size_t due = find_due(); due != 0; due = find_due()) write_group(due);
+    if (taken_.empty() && !parts_->database.is_open()) open_for_reads();
   }
+}
+
+// The last attempt to write ended with its lane. Nobody may have anything to write, but reads wait.
+void RocksStore::open_for_reads() {
+  if (!repair().has_value()) return;
+  failing_ = false;
+  announce(std::nullopt);
 }
 
 // Batches of which nothing is left that anybody waits for are done, each lane's in their order.
@@ -399,6 +414,11 @@ void RocksStore::end_lane(LaneCore& lane) {
     std::erase(lanes_, &lane);
   }
   {
+    const std::lock_guard lock(reader_mutex_);
+    lane.reads_wait = false;
+  }
+  reader_wake_.notify_one();
+  {
     const std::lock_guard lock(writer_mutex_);
     ending_.push_back(&lane);
     lane_ended_ = true;
@@ -419,11 +439,19 @@ Result<void, StoreError> RocksStore::repair() {
   if (auto probed = database.probe(); !probed.has_value()) return probed;
   database.interrupt_compaction();
   const std::unique_lock use(database.use);
-  if (auto opened = database.open(); !opened.has_value()) return opened;
-  const auto loaded = rocks::load_table(database, rocks::LoadWhen::kRunning);
-  if (loaded.has_value()) return {};
-  database.close();
-  return loaded.error();
+  auto opened = database.open();
+  if (opened.has_value()) {
+    if (const auto loaded = rocks::load_table(database, rocks::LoadWhen::kRunning); !loaded.has_value()) {
+      database.close();
+      opened = loaded.error();
+    }
+  }
+  {
+    const std::lock_guard lock(reader_mutex_);
+    readable_ = opened.has_value();
+  }
+  reader_wake_.notify_one();
+  return opened;
 }
 
 std::vector<RocksStore::Item*> RocksStore::pointers(std::vector<Item>& items) {
@@ -456,17 +484,34 @@ void RocksStore::finish(const std::vector<Item*>& items, Outcome outcome) {
 
 // --- the others
 
+// While the database is not open, reads wait; but not those of a lane that ends.
+std::optional<RocksStore::Item> RocksStore::next_read() {
+  std::unique_lock lock(reader_mutex_);
+  for (;;) {
+    const auto found = std::find_if(reads_.begin(), reads_.end(), [this](const Item& read) {
+      return readable_ || reads_end_ || !read.lane->reads_wait;
+    });
+    if (found != reads_.end()) {
+      Item item = std::move(*found);
+      reads_.erase(found);
+      return item;
+    }
+    if (reads_end_) return std::nullopt;
+    reader_wake_.wait(lock);
+  }
+}
+
+// True: it has to be asked for once more, for the database has been closed since it was taken up.
+bool RocksStore::put_back(Item& read) {
+  const std::lock_guard lock(reader_mutex_);
+  if (reads_end_ || !read.lane->reads_wait) return false;
+  reads_.push_front(std::move(read));
+  return true;
+}
+
 void RocksStore::read_loop() {
   name_thread("read");
-  for (;;) {
-    std::optional<Item> item;
-    {
-      std::unique_lock lock(reader_mutex_);
-      reader_wake_.wait(lock, [this] { return reads_end_ || !reads_.empty(); });
-      if (reads_.empty()) return;
-      item = std::move(reads_.front());
-      reads_.pop_front();
-    }
+  while (auto item = next_read()) {
     const auto& request = std::get<rocks::PageRequest>(item->what);
     QueuePage page;
     std::size_t unreadable = 0;
@@ -475,6 +520,7 @@ void RocksStore::read_loop() {
       if (parts_->database.is_open()) {
         page = rocks::read_page(parts_->database, request, unreadable);
       } else {
+        if (put_back(*item)) continue;
         page.session = request.session;
         page.request = request.request;
         page.error = StoreError{"the store is not open after an error"};
@@ -529,13 +575,13 @@ void RocksStore::collect_loop() {
   while (pause(options_.collect_interval_ms)) {
     const std::shared_lock use(parts_->database.use);
     if (failing_ || !parts_->database.is_open() || !parts_->collector.due()) continue;
-    const std::uint64_t before = parts_->database.file_bytes(rocks::Database::kBodies);
-    const auto collected = parts_->collector.collect();
+    const std::uint64_t before = parts_->database.file_bytes();
+    const auto collected = parts_->collector.collect_due();
     if (collected.has_value()) count([](Counts& c) { ++c.collections; });
     if (options_.log == nullptr) continue;
     if (collected.has_value()) {
-      options_.log->debug("store collected", {{"bytes_before", before},
-                                              {"bytes_after", parts_->database.file_bytes(rocks::Database::kBodies)}});
+      options_.log->debug("store collected",
+                          {{"bytes_before", before}, {"bytes_after", parts_->database.file_bytes()}});
     } else {
       options_.log->warning("store cannot collect", {{"reason", collected.error().what}});
     }

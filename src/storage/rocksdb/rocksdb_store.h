@@ -8,7 +8,8 @@
 //
 // When a write fails, its group waits, and all that comes behind it; the lanes are told of the trouble, and the store
 // tries again every retry_ms. A lane that ends meanwhile waits for one more attempt, for which RocksDB is opened anew;
-// what is not stored then is dropped.
+// what is not stored then is dropped. Queues are read all the while; but if RocksDB could not be opened anew, reads
+// wait until it is.
 //
 // Batches that hold entries of sessions which acknowledge promptly wait a little: for as long as writing those entries
 // would take, and kMostPatience at most. What is acknowledged meanwhile need not be written (elision.h).
@@ -90,7 +91,7 @@ class RocksStore final : public Store {
     std::uint64_t rescans = 0;      // reads to find how far a long queue is acknowledged
     std::uint64_t failures = 0;     // attempts to write that failed
     std::uint64_t unreadable = 0;   // queue entries that were damaged, or their message
-    std::uint64_t collections = 0;  // of messages that nobody needs
+    std::uint64_t collections = 0;  // of what nobody needs
   };
   Counts counts() const;
   std::vector<StoreMetric> metrics() const override;
@@ -98,7 +99,7 @@ class RocksStore final : public Store {
   // For tests and tools: what is in memory to files; what nobody needs off the disk, now.
   void flush();
   [[nodiscard]] Result<void, StoreError> collect();
-  std::uint64_t file_bytes() const;  // of queues and messages
+  std::uint64_t file_bytes() const;  // but not of the log
 
  private:
   struct LaneCore;
@@ -122,6 +123,7 @@ class RocksStore final : public Store {
   void commit_group(std::vector<Item>& group);
   Result<void, StoreError> commit(const std::vector<Item>& group);
   Result<void, StoreError> repair();
+  void open_for_reads();
   enum class Outcome { kCommitted, kAbandoned };
   void finish(const std::vector<Item*>& items, Outcome outcome);
   static std::vector<Item*> pointers(std::vector<Item>& items);
@@ -129,6 +131,8 @@ class RocksStore final : public Store {
   void wait_to_retry();
   void announce(std::optional<StoreError> trouble);
   void end_lane(LaneCore& lane);
+  std::optional<Item> next_read();
+  bool put_back(Item& read);
   void read_loop();
   void sync_loop();
   void collect_loop();
@@ -150,6 +154,7 @@ class RocksStore final : public Store {
   std::mutex reader_mutex_;
   std::condition_variable reader_wake_;
   std::deque<Item> reads_;
+  bool readable_ = true;  // the database is open, or is being opened
   bool reads_end_ = false;
 
   std::mutex pause_mutex_;

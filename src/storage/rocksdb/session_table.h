@@ -41,6 +41,7 @@ struct SessionTable {
   mutable std::mutex mutex;
   std::unordered_map<SessionId, SessionState> sessions;
   LaneTips tips;
+  std::uint64_t ended = 0;  // sessions that have ended, and of which the state column may still hold something
   bool loaded = false;
 
   bool has(SessionId session) const {

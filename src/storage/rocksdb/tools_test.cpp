@@ -122,6 +122,11 @@ TEST(StoreTools, MistakesInAnImportAreToldByLine) {
       {{head, R"({"type":"end","counts":{}})", head}, "line 3: there is something behind the end"},
       {{head, R"({"type":"other"})"}, "line 2: there is no type"},
       {{head, R"({"type":"incoming","session":1,"packet_id":70000})"}, "line 2: \"packet_id\" is out of range"},
+      {{head, R"({"type":"incoming","session":0,"packet_id":1})"}, "line 2: \"session\" is out of range"},
+      {{head, R"({"type":"incoming","session":18446744073709551615,"packet_id":1})"}, "\"session\" is out of range"},
+      {{head, R"({"type":"incoming","session":1.5,"packet_id":1})"}, "line 2: \"session\" is not a whole number"},
+      {{head, R"({"type":"queued","session":1,"message":4611686018427387905,"qos":1})"},
+       "line 2: \"message\" is out of range"},
       {{head, R"({"type":"retained","topic":"t","payload":"?","qos":1,"retain":true})"}, "not base64"}};
   int number = 0;
   for (const auto& [lines, what] : cases) {

@@ -168,7 +168,7 @@ std::string text_of(const json& line, const char* field) {
 bool flag_of(const json& line, const char* field) {
   return value_of<bool>(line, field, &json::is_boolean, "true or false");
 }
-std::uint64_t id_of(const json& line, const char* field) {
+std::uint64_t whole_of(const json& line, const char* field) {
   return value_of<std::uint64_t>(line, field, &json::is_number_unsigned, "a whole number");
 }
 TimeMs time_of(const json& line, const char* field) {
@@ -184,9 +184,23 @@ std::string bytes_of(const json& line, const char* field) {
 
 template <class Number>
 Number number_of(const json& line, const char* field) {
-  const auto value = id_of(line, field);
+  const auto value = whole_of(line, field);
   if (!std::in_range<Number>(value)) throw std::runtime_error(fmt::format("\"{}\" is out of range", field));
   return static_cast<Number>(value);
+}
+
+// Ids count up from the largest that is there: so many must be left.
+std::uint64_t id_of(const json& line, const char* field) {
+  const std::uint64_t id = whole_of(line, field);
+  if (id > std::uint64_t{1} << 62) throw std::runtime_error(fmt::format("\"{}\" is out of range", field));
+  return id;
+}
+
+// 0 is that of sessions that are not stored.
+SessionId session_of(const json& line) {
+  const SessionId id = id_of(line, "session");
+  if (id == 0) throw std::runtime_error("\"session\" is out of range");
+  return id;
 }
 
 wire::Qos qos_of(const json& line) {
@@ -207,9 +221,9 @@ class Importer {
     if (ended_) throw std::runtime_error("there is something behind the end; write one export into a file");
     if (first_ != (type == "store"))
       throw std::runtime_error("the first line, and no other, must be of type \"store\"");
-    if (first_ && id_of(line, "layout") != kLayout)
+    if (first_ && whole_of(line, "layout") != kLayout)
       throw std::runtime_error(fmt::format("the export has layout {}, and this petrel reads {}; export the store again",
-                                           id_of(line, "layout"), kLayout));
+                                           whole_of(line, "layout"), kLayout));
     if (std::exchange(first_, false)) return;
     if (type == "end") return take_end(line);
     value_.clear();
@@ -224,7 +238,7 @@ class Importer {
   void take_end(const json& line) {
     LineCounts told;
     const json& counts = field_of(line, "counts");
-    for (const auto& [type, count] : counts.items()) told[type] = id_of(counts, type.c_str());
+    for (const auto& [type, count] : counts.items()) told[type] = whole_of(counts, type.c_str());
     for (const LineCounts& one : {told, counts_})
       for (const auto& [type, ignored] : one)
         if (told[type] != counts_[type])
@@ -240,8 +254,8 @@ class Importer {
     if (type == "will") return take_will(line);
     if (type == "queued") return take_queued(line);
     if (type == "incoming")
-      return put(Database::kState, rocks::packet_key(id_of(line, "session"), Kind::kIncoming,
-                                                     number_of<wire::PacketId>(line, "packet_id")));
+      return put(Database::kState,
+                 rocks::packet_key(session_of(line), Kind::kIncoming, number_of<wire::PacketId>(line, "packet_id")));
     if (type != "message" && type != "retained") throw std::runtime_error(fmt::format("there is no type \"{}\"", type));
     const auto message = message_of(line);
     rocks::append_message(value_, *message);
@@ -250,7 +264,7 @@ class Importer {
   }
   void take_session(const json& line) {
     SessionRecord record;
-    record.id = id_of(line, "session");
+    record.id = session_of(line);
     record.client_id = text_of(line, "client_id");
     record.session_expiry_interval_s = number_of<std::uint32_t>(line, "expiry_interval_s");
     record.connected = flag_of(line, "connected");
@@ -268,7 +282,7 @@ class Importer {
     record.options.retain_handling = static_cast<wire::RetainHandling>(handling);
     record.identifier = number_of<std::uint32_t>(line, "identifier");
     rocks::append_subscription(value_, record);
-    put(Database::kState, rocks::state_key(id_of(line, "session"), Kind::kSubscription, text_of(line, "filter")));
+    put(Database::kState, rocks::state_key(session_of(line), Kind::kSubscription, text_of(line, "filter")));
   }
   void take_outgoing(const json& line) {
     OutgoingRecord record;
@@ -276,7 +290,7 @@ class Importer {
     record.message = id_of(line, "message");
     record.released = flag_of(line, "released");
     rocks::append_outgoing(value_, record);
-    put(Database::kState, rocks::packet_key(id_of(line, "session"), Kind::kOutgoing, record.packet_id));
+    put(Database::kState, rocks::packet_key(session_of(line), Kind::kOutgoing, record.packet_id));
   }
   void take_will(const json& line) {
     WillRecord will;
@@ -289,7 +303,7 @@ class Importer {
     if (line.contains("message_expiry_interval_s"))
       will.message_expiry_interval_s = number_of<std::uint32_t>(line, "message_expiry_interval_s");
     rocks::append_will(value_, will);
-    put(Database::kState, rocks::state_key(id_of(line, "session"), Kind::kWill));
+    put(Database::kState, rocks::state_key(session_of(line), Kind::kWill));
   }
   void take_queued(const json& line) {
     QueueEntry entry;
@@ -299,7 +313,7 @@ class Importer {
     entry.identifiers = bytes_of(line, "identifiers");
     if (line.contains("shared_group")) entry.shared_group = text_of(line, "shared_group");
     rocks::append_entry(value_, entry);
-    put(Database::kQueue, rocks::queue_key(id_of(line, "session"), entry.id));
+    put(Database::kQueue, rocks::queue_key(session_of(line), entry.id));
   }
   static Ref<const wire::Message> message_of(const json& line) {
     const auto topic = text_of(line, "topic");
