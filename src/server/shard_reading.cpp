@@ -44,7 +44,9 @@ void ShardThread::begin_time() {
 }
 
 // Time for the next part of the turn, however long it has been already.
-void ShardThread::extend_time() { turn_end_ = std::max(turn_end_, std::chrono::steady_clock::now() + turn_time_ / 2); }
+void ShardThread::extend_time() {
+  turn_end_ = std::max(turn_end_, std::chrono::steady_clock::now() + (is_short_ ? turn_time_ / 2 : turn_time_));
+}
 
 bool ShardThread::turn_is_long() { return std::chrono::steady_clock::now() >= turn_end_; }
 
