@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <random>
+#include <set>
 
 namespace petrel {
 namespace {
@@ -102,6 +103,25 @@ TEST(TimingWheel, AgreesWithASortedMap) {
       }
     }
   }
+}
+
+TEST(TimingWheel, StopsWhenItIsToldAndGoesOnLater) {
+  TimingWheel wheel;
+  wheel.advance(0, [](TimerNode&) {});
+  std::vector<std::unique_ptr<TimerNode>> nodes(10);
+  for (auto& node : nodes) wheel.schedule(*(node = std::make_unique<TimerNode>()), 100);
+  std::set<TimerNode*> fired;
+  const auto fire = [&](TimerNode& node) { EXPECT_TRUE(fired.insert(&node).second); };
+  const auto at_once = [] { return true; };
+  wheel.advance(1000, fire, at_once);
+  EXPECT_EQ(fired.size(), 1U);
+  EXPECT_LE(wheel.next_deadline(), 1000) << "the others are due";
+  wheel.cancel(*nodes[9]);
+  for (int turn = 0; turn < 3; ++turn) wheel.advance(1000, fire, at_once);
+  EXPECT_EQ(fired.size(), 4U);
+  wheel.advance(1000, fire);
+  EXPECT_EQ(fired.size(), 9U);
+  EXPECT_EQ(wheel.next_deadline(), kNever);
 }
 
 }  // namespace

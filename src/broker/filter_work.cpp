@@ -14,7 +14,7 @@ using wire::PacketType;
 
 namespace {
 
-// In filters of a few levels: about a millisecond's work.
+// In filters of a few levels: some tenths of a millisecond.
 constexpr std::size_t kWorkPerTurn = 200;
 constexpr std::size_t kShare = 50, kEndingShare = 100;
 constexpr std::size_t kDiscardedPerTurn = 1000;

@@ -16,7 +16,7 @@ namespace {
 
 // Retained messages read at a time.
 constexpr std::size_t kReplayPage = 64;
-// How many a turn looks at, for all sessions together, whether they match or not: about a millisecond's work.
+// How many a turn looks at, for all sessions together, whether they match or not: some tenths of a millisecond.
 constexpr std::size_t kReplayVisitsPerTurn = 512;
 constexpr std::size_t kVisitsOfSearch = 768;
 
