@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/histogram.h"
+#include "base/spinning.h"
 #include "broker/counters.h"
 #include "broker/session_directory.h"
 #include "broker/settings.h"
@@ -36,7 +37,7 @@ struct SharedState {
   const std::uint64_t hash_seed;
   topics::SubscriptionIndex index;
   topics::RetainedTopics<wire::Message> retained;
-  std::mutex retained_commits;  // from looking at what a topic retains until that is handed to the store
+  Spinning<std::mutex> retained_commits;  // from looking at what a topic retains until that is handed to the store
   SessionDirectory directory;
   SysTopics sys;
   std::vector<Counters> counters;  // by shard

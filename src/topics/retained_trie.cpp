@@ -6,6 +6,7 @@
 #include <optional>
 #include <shared_mutex>
 
+#include "base/spinning.h"
 #include "topics/levels.h"
 #include "topics/topic_order.h"
 #include "topics/value_tree.h"
@@ -83,7 +84,7 @@ struct RetainedTrie::Impl {
   }
 
   const Ops ops;
-  mutable std::shared_mutex mutex;
+  mutable Spinning<std::shared_mutex> mutex;
   ValueTree tree;
   std::atomic<std::size_t> count{0};
   std::atomic<std::size_t> bytes{0};

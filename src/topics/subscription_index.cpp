@@ -5,6 +5,7 @@
 #include <mutex>
 #include <shared_mutex>
 
+#include "base/spinning.h"
 #include "topics/filter_node.h"
 #include "topics/level_hash.h"
 #include "topics/levels.h"
@@ -33,7 +34,7 @@ struct SubscriptionIndex::Impl {
 
   const std::uint64_t seed = random_seed();
   VersionTable versions{random_seed()};
-  mutable std::shared_mutex mutex;
+  mutable Spinning<std::shared_mutex> mutex;
   Node* const root;
   std::atomic<std::size_t> subscriptions{0};
   std::atomic<std::size_t> shared_subscriptions{0};
