@@ -2,10 +2,13 @@
 // records. Lifetime: outlives its lanes; what survives a reopen is kept in the store object.
 #pragma once
 
+#include <boost/unordered/unordered_flat_map.hpp>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <set>
 
+#include "base/spinning.h"
 #include "storage/memory/queue.h"
 
 namespace petrel::storage {
@@ -24,8 +27,8 @@ class MemoryStore final : public Store {
   SessionId last_session_id() const override;
   std::unique_ptr<Lane> open_lane(std::uint32_t lane, std::function<void()> wake) override;
 
-  // For the lanes, on any thread.
-  void apply(Batch batch);
+  // For the lanes, on any thread. Gives the long queues of sessions that have ended: to free them takes time.
+  std::vector<MemoryQueue> apply(Batch batch);
   QueuePage read(SessionId session, const QueuePosition& position, std::size_t limit, std::size_t limit_bytes) const;
 
  private:
@@ -40,8 +43,8 @@ class MemoryStore final : public Store {
   struct Applier;
 
   MemoryStoreOptions options_;
-  mutable std::mutex mutex_;
-  std::map<SessionId, Session> sessions_;
+  mutable Spinning<std::mutex> mutex_;
+  boost::unordered_flat_map<SessionId, std::unique_ptr<Session>> sessions_;
   std::map<std::string, Ref<const wire::Message>, std::less<>> retained_;
   MessageId last_message_ = 0;
   SessionId last_session_ = 0;

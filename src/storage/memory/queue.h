@@ -1,5 +1,6 @@
-// The queue of one session in memory: compact entries by id. Threads: none of its own; the store's mutex guards it.
-// Lifetime: belongs to the store's record of the session.
+// The queue of one session in memory: compact entries, of each lane by id, for a lane that is late must not move what
+// the others have put in meanwhile. Threads: none of its own; the store's mutex guards it. Lifetime: belongs to the
+// store's record of the session.
 #pragma once
 
 #include <algorithm>
@@ -14,47 +15,107 @@
 namespace petrel::storage {
 
 class MemoryQueue {
+  struct Rare {
+    std::string identifiers, shared_group;
+  };
+  struct Slot {
+    MessageId id;
+    Ref<const wire::Message> message;  // null: acknowledged
+    std::unique_ptr<Rare> rare;
+    wire::Qos qos;
+    bool retain;
+  };
+  struct Lane {
+    std::deque<Slot> entries;
+    std::size_t dead = 0;  // of them without a message
+    Lane() = default;
+    Lane(Lane&&) noexcept = default;
+    Lane& operator=(Lane&&) noexcept = default;
+  };
+  struct Unread {
+    std::deque<Slot>::const_iterator at, end;
+  };
+  template <class Entries>
+  static auto first_from(Entries& entries, MessageId id) {
+    return std::lower_bound(entries.begin(), entries.end(), id,
+                            [](const Slot& slot, MessageId wanted) { return slot.id < wanted; });
+  }
+
  public:
   std::size_t size() const { return live_; }
-  MessageId last_id() const { return entries_.empty() ? 0 : entries_.back().id; }
+  MessageId last_id() const {
+    MessageId last = 0;
+    for (const Lane& lane : lanes_)
+      if (!lane.entries.empty()) last = std::max(last, lane.entries.back().id);
+    return last;
+  }
 
-  // Mostly an append; a late smaller id of another lane goes to its place.
+  // Frees one slot, and gives the bytes of its message. There must be one with a message.
+  std::size_t drop_one() {
+    for (Lane& lane : lanes_) {
+      if (lane.entries.empty()) continue;
+      const std::size_t bytes = lane.entries.front().message ? lane.entries.front().message->block_bytes() : 0;
+      if (lane.entries.front().message) --live_;
+      lane.entries.pop_front();
+      count_slots(-1);
+      return bytes;
+    }
+    return 0;
+  }
+
+  // Almost always an append.
   void insert(QueueEntry entry) {
     Slot slot{entry.id, std::move(entry.message), nullptr, entry.qos, entry.retain};
     if (!entry.identifiers.empty() || !entry.shared_group.empty())
       slot.rare = std::make_unique<Rare>(Rare{std::move(entry.identifiers), std::move(entry.shared_group)});
-    auto place = entries_.empty() || entries_.back().id < slot.id ? entries_.end() : find(slot.id);
-    if (place != entries_.end() && place->id == slot.id) {
+    const std::uint32_t number = lane_of(slot.id);
+    if (number >= lanes_.size()) lanes_.resize(number + 1);
+    std::deque<Slot>& entries = lanes_[number].entries;
+    const auto place = entries.empty() || entries.back().id < slot.id ? entries.end() : first_from(entries, slot.id);
+    if (place != entries.end() && place->id == slot.id) {
       if (!place->message) ++live_;
       *place = std::move(slot);
       return;
     }
-    const std::uint32_t lane = lane_of(slot.id);
-    if (lane >= last_of_lane_.size()) last_of_lane_.resize(lane + 1);
-    last_of_lane_[lane] = std::max(last_of_lane_[lane], slot.id);
-    entries_.insert(place, std::move(slot));
+    entries.insert(place, std::move(slot));
     ++live_;
-    share_.set(entries_.size() * sizeof(Slot));
+    count_slots(1);
   }
 
   // Unknown ids are fine. The slot stays, empty, until those before it have left or most are empty.
   void acknowledge(MessageId id) {
-    auto place = find(id);
-    if (place == entries_.end() || place->id != id || !place->message) return;
+    if (lane_of(id) >= lanes_.size()) return;
+    Lane& lane = lanes_[lane_of(id)];
+    const auto place = first_from(lane.entries, id);
+    if (place == lane.entries.end() || place->id != id || !place->message) return;
     place->message = nullptr;
     place->rare.reset();
     --live_;
-    while (!entries_.empty() && !entries_.front().message) entries_.pop_front();
-    if (entries_.size() > kFewSlots && live_ < entries_.size() / 2)
-      std::erase_if(entries_, [](const Slot& slot) { return !slot.message; });
-    share_.set(entries_.size() * sizeof(Slot));
+    ++lane.dead;
+    const std::size_t before = lane.entries.size();
+    for (; !lane.entries.empty() && !lane.entries.front().message; --lane.dead) lane.entries.pop_front();
+    if (lane.entries.size() > kFewSlots && lane.dead > lane.entries.size() / 2) {
+      std::erase_if(lane.entries, [](const Slot& slot) { return !slot.message; });
+      lane.dead = 0;
+    }
+    count_slots(static_cast<std::ptrdiff_t>(lane.entries.size()) - static_cast<std::ptrdiff_t>(before));
   }
 
   void read(const QueuePosition& position, std::size_t limit, std::size_t limit_bytes, QueuePage& page) const {
-    std::size_t bytes = 0;
-    for (auto place = first_unread(position); place != entries_.end(); ++place) {
-      const Slot& slot = *place;
-      if (!slot.message || position.passed(slot.id)) continue;
+    std::vector<Unread> unread;
+    for (std::size_t number = 0; number < lanes_.size(); ++number) {
+      const std::deque<Slot>& entries = lanes_[number].entries;
+      const MessageId seen = number < position.seen.size() ? position.seen[number] : 0;
+      unread.push_back({first_from(entries, seen + 1), entries.end()});
+    }
+    for (std::size_t bytes = 0;;) {
+      Unread* next = nullptr;
+      for (Unread& lane : unread) {
+        while (lane.at != lane.end && !lane.at->message) ++lane.at;
+        if (lane.at != lane.end && (next == nullptr || lane.at->id < next->at->id)) next = &lane;
+      }
+      if (next == nullptr) return;
+      const Slot& slot = *next->at++;
       if (!page.entries.empty() && (page.entries.size() >= limit || bytes >= limit_bytes)) {
         page.more = true;
         return;
@@ -66,28 +127,21 @@ class MemoryQueue {
 
   std::uint64_t bytes() const {
     std::uint64_t bytes = 0;
-    for (const Slot& slot : entries_)
-      if (slot.message) bytes += slot.message->block_bytes();
+    for (const Lane& lane : lanes_)
+      for (const Slot& slot : lane.entries)
+        if (slot.message) bytes += slot.message->block_bytes();
     return bytes;
   }
 
   std::optional<QueueEntry> find_entry(MessageId id) const {
-    for (const Slot& slot : entries_)
-      if (slot.id == id && slot.message) return entry_of(slot);
-    return std::nullopt;
+    if (lane_of(id) >= lanes_.size()) return std::nullopt;
+    const std::deque<Slot>& entries = lanes_[lane_of(id)].entries;
+    const auto place = first_from(entries, id);
+    if (place == entries.end() || place->id != id || !place->message) return std::nullopt;
+    return entry_of(*place);
   }
 
  private:
-  struct Rare {
-    std::string identifiers, shared_group;
-  };
-  struct Slot {
-    MessageId id;
-    Ref<const wire::Message> message;  // null: acknowledged
-    std::unique_ptr<Rare> rare;
-    wire::Qos qos;
-    bool retain;
-  };
   static QueueEntry entry_of(const Slot& slot) {
     QueueEntry entry{slot.id, slot.message, {}, slot.qos, slot.retain, {}};
     if (slot.rare) {
@@ -96,27 +150,15 @@ class MemoryQueue {
     }
     return entry;
   }
-  std::deque<Slot>::iterator find(MessageId id) {
-    return std::lower_bound(entries_.begin(), entries_.end(), id,
-                            [](const Slot& slot, MessageId wanted) { return slot.id < wanted; });
-  }
-
-  // Nothing before it is unread: the smallest position among the lanes that have given more than was read.
-  std::deque<Slot>::const_iterator first_unread(const QueuePosition& position) const {
-    MessageId smallest = entries_.empty() ? 0 : entries_.back().id;
-    for (std::size_t lane = 0; lane < last_of_lane_.size(); ++lane) {
-      const MessageId seen = lane < position.seen.size() ? position.seen[lane] : 0;
-      if (last_of_lane_[lane] > seen) smallest = std::min(smallest, seen);
-    }
-    return std::lower_bound(entries_.begin(), entries_.end(), smallest,
-                            [](const Slot& slot, MessageId wanted) { return slot.id < wanted; });
+  void count_slots(std::ptrdiff_t more) {
+    slots_ += static_cast<std::size_t>(more);
+    share_.set(slots_ * sizeof(Slot));
   }
 
   static constexpr std::size_t kFewSlots = 32;
 
-  std::deque<Slot> entries_;
-  std::vector<MessageId> last_of_lane_;  // largest id of each lane that was ever here
-  std::size_t live_ = 0;
+  std::vector<Lane> lanes_;
+  std::size_t live_ = 0, slots_ = 0;
   LedgerShare<MemoryLedger::Use::kQueues> share_;
 };
 
