@@ -1,8 +1,10 @@
 // The incomplete end of a connection's input: the beginning of a packet, until the rest of it has come. Costs a pointer
-// while empty. The packet is gathered where it will be parsed: a large one is read straight into its place.
-// Threads: its owner's.
+// while empty. The packet is gathered where it will be parsed: a large one is read straight into its place, a very
+// large one into pages of its own, which grow without being copied and go back to the system at once. Threads: its
+// owner's.
 #pragma once
 
+#include <sys/mman.h>
 #include <sys/uio.h>
 
 #include <algorithm>
@@ -53,6 +55,7 @@ class PartialPacket {
  private:
   static constexpr std::size_t kFirstBytes = 65'536;
   static constexpr std::size_t kGrowth = 4;
+  static constexpr std::size_t kMappedBytes = std::size_t{1} << 20;
 
   struct Block {
     std::size_t size, capacity, needed;
@@ -61,22 +64,45 @@ class PartialPacket {
   struct Free {
     void operator()(Block* block) const {
       MemoryLedger::give(MemoryLedger::Use::kInput, block->capacity);
-      std::free(block);
+      if (is_mapped(block->capacity)) {
+        munmap(block, sizeof(Block) + block->capacity);
+      } else {
+        std::free(block);
+      }
     }
   };
+
+  static bool is_mapped(std::size_t capacity) { return capacity >= kMappedBytes; }
 
   void make_room(std::size_t capacity) {
     if (block_ != nullptr && block_->capacity >= capacity) return;
     const bool first = block_ == nullptr;
     const std::size_t before = first ? 0 : block_->capacity;
+    Block* block = is_mapped(capacity) ? map(capacity) : reallocate(capacity);
+    if (first) block->size = block->needed = 0;
+    block->capacity = capacity;
+    block_.reset(block);
+    if (!first) MemoryLedger::give(MemoryLedger::Use::kInput, before);
+    MemoryLedger::take(MemoryLedger::Use::kInput, capacity);
+  }
+
+  // Both take what is in block_ to its new place.
+  Block* reallocate(std::size_t capacity) {
     auto* block = static_cast<Block*>(std::realloc(block_.get(), sizeof(Block) + capacity));
     if (block == nullptr) throw std::bad_alloc();
     (void)block_.release();
-    block_.reset(block);
-    if (first) block->size = block->needed = 0;
-    block->capacity = capacity;
-    if (!first) MemoryLedger::give(MemoryLedger::Use::kInput, before);
-    MemoryLedger::take(MemoryLedger::Use::kInput, capacity);
+    return block;
+  }
+  Block* map(std::size_t capacity) {
+    const std::size_t bytes = sizeof(Block) + capacity;
+    const bool grows = block_ != nullptr && is_mapped(block_->capacity);
+    void* const place = grows ? mremap(block_.get(), sizeof(Block) + block_->capacity, bytes, MREMAP_MAYMOVE)
+                              : mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (place == MAP_FAILED) throw std::bad_alloc();
+    if (!grows && block_ != nullptr) std::memcpy(place, block_.get(), sizeof(Block) + block_->size);
+    Block* const old = block_.release();
+    if (!grows) std::free(old);
+    return static_cast<Block*>(place);
   }
 
   std::unique_ptr<Block, Free> block_;
