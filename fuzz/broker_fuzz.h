@@ -83,6 +83,7 @@ class FuzzBroker {
   FuzzClient& open(std::uint32_t shard) {
     FuzzClient& client = *clients_.emplace_back(std::make_unique<FuzzClient>(*this, shard));
     drivers_[shard]->shard.begin_turn(now_);
+    drivers_[shard]->shard.do_waiting_work();
     drivers_[shard]->shard.connected(client);
     return client;
   }
@@ -133,6 +134,7 @@ class FuzzBroker {
     bool turn() {
       bool busy = false;
       shard.begin_turn(owner.now_);
+      shard.do_waiting_work();
       for (; !mail.empty(); busy = true) {
         broker::Mail first = std::move(mail.front());
         mail.pop_front();
@@ -155,6 +157,7 @@ class FuzzBroker {
         shard.release(client);
         client.shard = taken.owner;
         owner.drivers_[taken.owner]->shard.begin_turn(owner.now_);
+        owner.drivers_[taken.owner]->shard.do_waiting_work();
         owner.drivers_[taken.owner]->shard.connected(client);
         return true;
       }

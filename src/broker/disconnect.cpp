@@ -155,8 +155,8 @@ void Shard::end_session(Session& session) {
     // Of a long queue only what came through a shared subscription is looked at now.
     for (std::size_t i = 0; i < out.queue.size(); ++i)
       if (out.queue[i].group) hand_on(session, out.queue[i]);
-    discard(std::move(out.queue));
     set_backlog(session, 0, 0);
+    discard(std::move(session.outbound));
   }
   if (session.stored != 0) {
     by_stored_id_.erase(session.stored);

@@ -14,10 +14,10 @@ using wire::PacketType;
 
 namespace {
 
-// In filters of a few levels: some tenths of a millisecond.
-constexpr std::size_t kWorkPerTurn = 200;
-constexpr std::size_t kShare = 50, kEndingShare = 100;
-constexpr std::size_t kDiscardedPerTurn = 1000;
+// Of a turn's work, who waits since earlier turns has so much at a time, and sessions that have ended have.
+constexpr std::size_t kSharesPerTurn = 4, kEndingSharesPerTurn = 2;
+// A message is worth one, and one for each so many bytes.
+constexpr std::size_t kDiscardedPerTurn = 500, kBytesOfDiscarding = 1024;
 // A filter is worth one for itself and one for each so many bytes.
 constexpr std::size_t kBytesOfWork = 64;
 
@@ -96,13 +96,12 @@ void Shard::forget_filter_work(Connection& connection) {
 
 // At the beginning of a turn.
 void Shard::continue_filter_work() {
-  filter_work_left_ = kWorkPerTurn;
   for (std::size_t count = filter_work_.size(); count > 0 && filter_work_left_ > 0; --count) {
     std::unique_ptr<FilterWork> work = std::move(filter_work_.front());
     filter_work_.pop_front();
     Connection& connection = *work->connection;
     Session& session = *connection.session;
-    const std::size_t keep = filter_work_left_ - std::min(filter_work_left_, kShare);
+    const std::size_t keep = filter_work_left_ - std::min(filter_work_left_, filter_work_per_turn_ / kSharesPerTurn);
     const bool done = work->answer.type == PacketType::kSuback
                           ? subscribe_some(session, work->subscribe, work->answer, keep)
                           : unsubscribe_some(session, work->unsubscribe, work->answer, keep);
@@ -123,7 +122,7 @@ void Shard::continue_filter_work() {
 void Shard::end_subscriptions(Session& session) {
   session.set_presence(topics::Presence::kGone);
   EndingSubscriptions ending{session.id, session.subscriptions.take_all()};
-  if (ending.left.size() <= kShare && filter_work_left_ > 0) {
+  if (ending.left.size() <= filter_work_per_turn_ / kSharesPerTurn && filter_work_left_ > 0) {
     filter_work_left_ -= std::min(filter_work_left_, ending.left.size());
     for (const SessionSubscription& subscription : ending.left)
       shared_.index.unsubscribe(subscription.node, ending.session);
@@ -133,7 +132,7 @@ void Shard::end_subscriptions(Session& session) {
 }
 
 void Shard::end_some_subscriptions() {
-  for (std::size_t count = kEndingShare; count > 0 && !endings_.empty(); --count) {
+  for (std::size_t count = filter_work_per_turn_ / kEndingSharesPerTurn; count > 0 && !endings_.empty(); --count) {
     EndingSubscriptions& ending = endings_.front();
     shared_.index.unsubscribe(ending.left.back().node, ending.session);
     ending.left.pop_back();
@@ -141,15 +140,16 @@ void Shard::end_some_subscriptions() {
   }
 }
 
-// To free a message takes about as long as to send one; a queue may hold a hundred thousand.
-void Shard::discard(Ring<session::Delivery> queue) {
-  if (queue.size() > kDiscardedPerTurn) discarded_.push_back(std::move(queue));
+// To free a message takes about as long as to send one, and a large one longer; a queue may hold a hundred thousand.
+void Shard::discard(std::unique_ptr<Outbound> outbound) {
+  const std::size_t work = outbound->queue.size() + outbound->queue_bytes / kBytesOfDiscarding;
+  if (work > kDiscardedPerTurn && !outbound->queue.empty()) discarded_.push_back(std::move(outbound));
 }
 
 void Shard::discard_some() {
-  for (std::size_t count = kDiscardedPerTurn; count > 0 && !discarded_.empty(); --count) {
-    discarded_.front().pop_front();
-    if (discarded_.front().empty()) discarded_.pop_front();
+  for (std::size_t work = 0; work < kDiscardedPerTurn && !discarded_.empty();) {
+    work += 1 + discarded_.front()->pop().message->block_bytes() / kBytesOfDiscarding;
+    if (discarded_.front()->queue.empty()) discarded_.pop_front();
   }
 }
 

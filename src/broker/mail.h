@@ -31,22 +31,32 @@ struct RoutedMessage {
   storage::MessageId id = 0;               // 0: in no stored queue
   std::unique_ptr<SharedDelivery> shared;  // instead of the above
   QueuedQos0 queued_qos0{};                // null: none
+  std::uint32_t receivers = 1;             // on the receiving shard
 };
 
 // In the order of their message ids, which is the order of their publishing: receivers rely on it to tell what a page
 // of their stored queue has brought already.
-using Mail = std::vector<RoutedMessage>;
+class Mail {
+ public:
+  static constexpr std::size_t kBytesPerWeight = 4096, kReceiversPerWeight = 8;
 
-// What a mail adds to a mailbox: its messages, and one more for each kBytesPerWeight of a message, which counts as
-// often as it is there though it may be shared.
-inline constexpr std::size_t kBytesPerWeight = 4096;
-inline std::size_t weight(const Mail& mail) {
-  std::size_t sum = mail.size();
-  for (const RoutedMessage& routed : mail) {
+  void push(RoutedMessage routed) {
     const wire::Message* message = routed.shared ? routed.shared->delivery.message.get() : routed.message.get();
-    if (message != nullptr) sum += message->block_bytes() / kBytesPerWeight;
+    weight_ += 1 + routed.receivers / kReceiversPerWeight;
+    if (message != nullptr) weight_ += message->block_bytes() / kBytesPerWeight;
+    messages_.push_back(std::move(routed));
   }
-  return sum;
-}
+  bool empty() const { return messages_.empty(); }
+  auto begin() { return messages_.begin(); }
+  auto end() { return messages_.end(); }
+
+  // The work that it brings, and what it holds: one for each message, for so many receivers of it, and for so many
+  // bytes, which count as often as they are there though they may be shared.
+  std::size_t weight() const { return weight_; }
+
+ private:
+  std::vector<RoutedMessage> messages_;
+  std::size_t weight_ = 0;
+};
 
 }  // namespace petrel::broker

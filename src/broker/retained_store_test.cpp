@@ -26,7 +26,10 @@ struct StoredRetained final : storage::Recovery {
 // Both shards are in the midst of a turn; the one that published first is the last to submit its batch.
 struct TwoTurns : testing::Test {
   TwoTurns() {
-    for (std::uint32_t shard : {0U, 1U}) broker.shard(shard).begin_turn(broker.now());
+    for (std::uint32_t shard : {0U, 1U}) {
+      broker.shard(shard).begin_turn(broker.now());
+      broker.shard(shard).do_waiting_work();
+    }
   }
   void publish(std::uint32_t shard, std::string_view topic, std::string_view payload) {
     broker.shard(shard).publish({.topic = topic, .payload = payload, .retain = true});
@@ -63,6 +66,7 @@ TEST_F(TwoTurns, WhoClearsATopicThatIsClearedAlreadyWaitsForTheStoreToForgetIt) 
   publish(0, "t", "older");
   broker.shard(0).end_turn();
   broker.shard(0).begin_turn(broker.now());
+  broker.shard(0).do_waiting_work();
   publish(0, "t", "");
   publish(1, "t", "");
   broker.shard(1).end_turn();

@@ -38,9 +38,13 @@ void Shard::mail_to_others(OutgoingPublish& publish, const Ref<const topics::Mat
   // Entries are sorted by shard: one mail entry for each run of another shard's.
   for (std::size_t i = 0; i < entries.size();) {
     const std::uint32_t shard = topics::shard_of(entries[i].subscriber);
-    if (shard != index_) outbox_[shard].push_back({publish.message(), found, id, nullptr, queued_qos0});
-    const auto end = found->of_shard(shard).second;
-    i = static_cast<std::size_t>(end - entries.data());
+    const auto end = static_cast<std::size_t>(found->of_shard(shard).second - entries.data());
+    if (shard != index_) {
+      const auto receivers = static_cast<std::uint32_t>(end - i);
+      outbox_[shard].push({publish.message(), found, id, nullptr, queued_qos0, receivers});
+      mailed_ += receivers;
+    }
+    i = end;
   }
 }
 
@@ -160,7 +164,8 @@ void Shard::on_mail(Mail mail) {
 }
 
 void Shard::mail_shared(std::uint32_t shard, SharedDelivery shared) {
-  outbox_[shard].push_back({{}, {}, 0, std::make_unique<SharedDelivery>(std::move(shared))});
+  outbox_[shard].push({{}, {}, 0, std::make_unique<SharedDelivery>(std::move(shared))});
+  ++mailed_;
 }
 
 void Shard::on_shared_delivery(SharedDelivery shared) {

@@ -15,16 +15,20 @@ constexpr std::size_t kStrangers = 64;
 // While memory is used up, somebody looks so often whether it still is, though nothing else happens.
 constexpr TimeMs kMemoryWakeMs = 10;
 // What is kept to be used again is given back a little at a time, when it is not.
-constexpr TimeMs kHouseEveryMs = 1000;
-constexpr std::size_t kAgeParts = 30;
-constexpr std::size_t kPoolParts = 8;
+constexpr TimeMs kHouseEveryMs = 100;
+constexpr std::size_t kAgeParts = 300;
+constexpr std::size_t kPoolParts = 80;
 // While memory is used up, packets above this size are not waited for.
 constexpr std::size_t kLargePacketBytes = 65'536;
-// Work of one client's bytes after which it is asked whether the turn is long: a unit for each message sent, so many
-// for each packet and one for so many bytes of it. About a tenth of a millisecond.
-constexpr std::uint64_t kWorkBetweenLooks = 2048;
+// Work of one client's bytes after which it is asked whether the turn is long: a unit for each message sent, here or by
+// another shard, so many for each packet and one for so many bytes of it. About a tenth of a millisecond.
+constexpr std::uint64_t kWorkBetweenLooks = 2048, kShortWorkBetweenLooks = 512;
 constexpr std::uint64_t kWorkOfPacket = 16;
 constexpr std::uint64_t kBytesOfWork = 16;
+// How many retained messages a turn looks at, for all sessions together, whether they match or not; and how many
+// filters of a few levels it works off. Half a millisecond or one; in short turns a tenth.
+constexpr std::size_t kReplayVisitsPerTurn = 1024, kShortReplayVisitsPerTurn = 256;
+constexpr std::size_t kFilterWorkPerTurn = 800, kShortFilterWorkPerTurn = 100;
 // Message ids of one millisecond.
 constexpr unsigned kCounterBits = 12;
 
@@ -54,13 +58,36 @@ void Shard::begin_turn(TimeMs now) {
   refusals_.advance(now);
   watch_memory();
   keep_house();
-  wheel_.advance(
-      now, [this](TimerNode& node) { on_timer(node); }, [this] { return host_.turn_is_long(); });
   lane_.poll(*this);
   if (now_ >= reads_again_at_) read_again(kReadsAgain);
   publish_sys();
-  resume_replays();
-  continue_filter_work();
+  const bool is_short = host_.turn_is_short();
+  replay_visits_left_ = is_short ? kShortReplayVisitsPerTurn : kReplayVisitsPerTurn;
+  filter_work_left_ = filter_work_per_turn_ = is_short ? kShortFilterWorkPerTurn : kFilterWorkPerTurn;
+  work_between_looks_ = is_short ? kShortWorkBetweenLooks : kWorkBetweenLooks;
+}
+
+// One kind after the other; when one has taken the time, the next turn begins with the next.
+void Shard::do_waiting_work() {
+  constexpr unsigned kKinds = 3;
+  for (unsigned kind = 0; kind < kKinds && (kind == 0 || !host_.turn_is_long()); ++kind) {
+    switch (next_work_++ % kKinds) {
+      case 0:
+        wheel_.advance(
+            now_, [this](TimerNode& node) { on_timer(node); }, [this] { return host_.turn_is_long(); });
+        break;
+      case 1:
+        resume_replays();
+        break;
+      default:
+        continue_filter_work();
+    }
+  }
+}
+
+bool Shard::has_waiting_work() const {
+  return wheel_.next_deadline() <= now_ || !awaiting_replay_turn_.empty() || !filter_work_.empty() ||
+         !endings_.empty() || !discarded_.empty();
 }
 
 void Shard::end_turn() {
@@ -74,8 +101,7 @@ void Shard::end_turn() {
   for (std::uint32_t shard = 0; shard < outbox_.size(); ++shard) {
     if (outbox_[shard].empty()) continue;
     counters_.mails_posted.add();
-    host_.post(shard, std::move(outbox_[shard]));
-    outbox_[shard] = Mail{};
+    host_.post(shard, std::exchange(outbox_[shard], {}));
   }
 }
 
@@ -89,8 +115,7 @@ void Shard::keep_house() {
 TimeMs Shard::next_deadline() const {
   TimeMs due = std::min({wheel_.next_deadline(), refusals_.next_report(), sys_due_, reads_again_at_});
   if (cache_.count() != 0 || pool_.kept_bytes() != 0) due = std::min(due, house_due_);
-  if (!awaiting_replay_turn_.empty() || !filter_work_.empty() || !endings_.empty() || !discarded_.empty())
-    return std::min(due, now_);
+  if (has_waiting_work()) return std::min(due, now_);
   return memory_full_ ? std::min(due, memory_due_ + kMemoryWakeMs) : due;
 }
 
@@ -137,7 +162,7 @@ Shard::Received Shard::receive(Connection& connection, BytesView bytes) {
   connection.last_received_at = now_;
   std::uint64_t work = 0;
   while (result.consumed < bytes.size()) {
-    if (work > kWorkBetweenLooks && std::exchange(work, 0) != 0 && host_.turn_is_long()) {
+    if (work > work_between_looks_ && std::exchange(work, 0) != 0 && host_.turn_is_long()) {
       result.then = Received::Then::kYield;
       return result;
     }
@@ -186,8 +211,9 @@ Shard::Received Shard::receive(Connection& connection, BytesView bytes) {
     }
     counters_.bytes_received.add(frame->frame.total_bytes);
     const std::uint64_t sent = counters_.packets_sent.of(PacketType::kPublish);
+    const std::size_t mailed = mailed_;
     dispatch(connection, frame->frame);
-    work += counters_.packets_sent.of(PacketType::kPublish) - sent + kWorkOfPacket +
+    work += counters_.packets_sent.of(PacketType::kPublish) - sent + (mailed_ - mailed) + kWorkOfPacket +
             frame->frame.total_bytes / kBytesOfWork;
     result.consumed += frame->frame.total_bytes;
   }

@@ -51,6 +51,8 @@ class ShardHost {
   virtual void post(std::uint32_t shard, Mail mail) = 0;
   // Whether what can wait should: asked now and then while a client's bytes make much work.
   virtual bool turn_is_long() { return false; }
+  // Others wait for this turn's end: little at a time.
+  virtual bool turn_is_short() { return false; }
 
  protected:
   ~ShardHost() = default;
@@ -67,8 +69,14 @@ class Shard final : private storage::LaneEvents, private storage::Recovery {
   Result<void, storage::StoreError> recover(storage::Store& store, TimeMs now);
 
   void begin_turn(TimeMs now);
+  // What can wait for a later turn: timers, searches for retained messages, long packets of filters, what ended
+  // sessions leave. A part of it, after begin_turn().
+  void do_waiting_work();
+  bool has_waiting_work() const;
   void end_turn();
   TimeMs next_deadline() const;
+  // Of this turn, for another shard.
+  const Mail& outbox(std::uint32_t shard) const { return outbox_[shard]; }
 
   // A new connection; it has connect_timeout_ms to send its CONNECT, of which `waited_ms` are over.
   void connected(Connection& connection, TimeMs waited_ms = 0);
@@ -216,7 +224,7 @@ class Shard final : private storage::LaneEvents, private storage::Recovery {
   void continue_filter_work();
   void end_subscriptions(Session& session);
   void end_some_subscriptions();
-  void discard(Ring<session::Delivery> queue);
+  void discard(std::unique_ptr<Outbound> outbound);
   void discard_some();
 
   // disconnect.cpp
@@ -402,6 +410,7 @@ class Shard final : private storage::LaneEvents, private storage::Recovery {
   std::vector<Slot> slots_;
   std::vector<std::uint32_t> free_slots_;
   std::vector<Mail> outbox_;  // by shard
+  std::size_t mailed_ = 0;    // receivers on other shards, of all messages so far
   storage::Batch batch_;
   bool batch_has_retained_ = false;
   storage::BatchNumber last_submitted_ = 0;
@@ -433,12 +442,14 @@ class Shard final : private storage::LaneEvents, private storage::Recovery {
   TimeMs reads_again_at_ = kNever;
   // Sessions whose retained messages are to be read on in the next turn, and how much this turn may still read.
   std::vector<topics::SubscriberId> awaiting_replay_turn_;
+  std::uint64_t work_between_looks_ = 0;  // of one client
+  unsigned next_work_ = 0;                // the kind of waiting work that comes next
   std::size_t replay_visits_left_ = 0;
   std::deque<std::unique_ptr<FilterWork>> filter_work_;  // packets that take several turns
-  std::deque<Ring<session::Delivery>> discarded_;        // queues of sessions that are no more
+  std::deque<std::unique_ptr<Outbound>> discarded_;      // with long queues, of sessions that are no more
   std::deque<EndingSubscriptions> endings_;              // of sessions that are no more
-  std::size_t filter_work_left_ = 0;                     // of this turn
-  std::vector<Held> spare_held_;                         // keeps its capacity from turn to turn
+  std::size_t filter_work_per_turn_ = 0, filter_work_left_ = 0;
+  std::vector<Held> spare_held_;  // keeps its capacity from turn to turn
   struct Recovered {
     TimeMs left_at = 0;
     std::vector<RecoveredExchange> exchanges;

@@ -28,6 +28,7 @@ struct SharedDeparture : testing::Test {
   // From shard 0, which gives one in two to a member of shard 1; its mail waits.
   void publish(std::initializer_list<std::string_view> payloads) {
     broker.shard(0).begin_turn(broker.now());
+    broker.shard(0).do_waiting_work();
     for (const std::string_view payload : payloads)
       broker.shard(0).publish({.topic = "t", .payload = payload, .qos = Qos::k2});
     broker.shard(0).end_turn();
@@ -41,9 +42,11 @@ struct SharedDeparture : testing::Test {
     std::string bytes(wire::encoded_size(packet.version, packet), '\0');
     wire::encode(packet.version, packet, bytes.data());
     broker.shard(shard).begin_turn(broker.now());
+    broker.shard(shard).do_waiting_work();
     broker.shard(shard).receive(back, bytes);
     broker.shard(shard).end_turn();
     broker.shard(shard).begin_turn(broker.now());
+    broker.shard(shard).do_waiting_work();
     broker.shard(shard).end_turn();
   }
   std::map<std::string, int> messages_of(const std::string& name) {

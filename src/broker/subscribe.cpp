@@ -16,8 +16,6 @@ namespace {
 
 // Retained messages read at a time.
 constexpr std::size_t kReplayPage = 64;
-// How many a turn looks at, for all sessions together, whether they match or not: some tenths of a millisecond.
-constexpr std::size_t kReplayVisitsPerTurn = 512;
 constexpr std::size_t kVisitsOfSearch = 768;
 
 }  // namespace
@@ -186,7 +184,6 @@ bool Shard::continue_replay(Session& session, RetainedReplay& replay) {
 }
 
 void Shard::resume_replays() {
-  replay_visits_left_ = kReplayVisitsPerTurn;
   if (awaiting_replay_turn_.empty()) return;
   const std::vector<topics::SubscriberId> sessions = std::exchange(awaiting_replay_turn_, {});
   for (const topics::SubscriberId id : sessions) {

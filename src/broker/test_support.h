@@ -177,6 +177,7 @@ class TestBroker {
     client.speaks = version;
     client.policy = policy;
     drivers_[shard]->shard.begin_turn(now_);
+    drivers_[shard]->shard.do_waiting_work();
     drivers_[shard]->shard.connected(client);
     run();
     return client;
@@ -249,6 +250,7 @@ class TestBroker {
   bool turn(Driver& driver) {
     bool busy = false;
     driver.shard.begin_turn(now_);
+    driver.shard.do_waiting_work();
     for (; !driver.mail.empty(); busy = true) {
       Mail mail = std::move(driver.mail.front());
       driver.mail.pop_front();
@@ -271,6 +273,7 @@ class TestBroker {
       driver.shard.release(client);
       client.shard_index = taken.owner;
       drivers_[taken.owner]->shard.begin_turn(now_);
+      drivers_[taken.owner]->shard.do_waiting_work();
       drivers_[taken.owner]->shard.connected(client);
       return true;
     }

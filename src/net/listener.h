@@ -30,7 +30,7 @@ std::string peer_name(int fd);
 
 class Listener final : public EventHandler {
  public:
-  static constexpr int kAcceptsPerTurn = 64;
+  static constexpr int kAcceptsPerTurn = 16;
   static constexpr TimeMs kPauseMs = 100;
 
   // `accepted` takes the descriptor (non-blocking); `exhausted` is told the errno that accepting failed

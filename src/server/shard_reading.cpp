@@ -14,23 +14,28 @@ using net::IoStatus;
 
 namespace {
 
-// A peer this many messages behind (large ones count more often: broker::weight) makes its senders wait: their busy
-// publishers are not read meanwhile, from the second mark on no publisher is. What the others send between the two
-// comes behind not too many.
-constexpr std::size_t kMailBacklogForBusy = 5000, kShortMailBacklogForBusy = 500;
+// A peer this many messages behind (those that are large or have many receivers count more often: broker::Mail) makes
+// its senders wait: their busy publishers are not read meanwhile, from the second mark on no publisher is. What the
+// others send between the two comes behind not too many.
+constexpr std::size_t kMailBacklogForBusy = 5000, kShortMailBacklogForBusy = 250;
 constexpr std::size_t kMailBacklogForAll = 50'000;
 // Who sends more at a time, or has more messages sent, is read after the others, and in each turn only until the time
 // is over. The same holds for the rest of what somebody has sent when it makes much work.
 constexpr std::size_t kShortReadBytes = 4096;
 constexpr std::uint64_t kFewMessages = 1000;
+// But who was not read for a while may have sent more, as much as somebody does who sends little: or whoever had to
+// wait once would wait behind the others for good. So much of it is read at a time.
+constexpr std::size_t kCalmBytesPerMs = 128, kMostCalmBytes = 32'768;
 // How long a turn may be. Long ones let much go out in few writes; while there are publishers that send little at a
 // time, on whichever thread, turns are short, so that their messages do not wait.
-constexpr std::chrono::microseconds kTurnTime{4000}, kShortTurnTime{500};
+constexpr std::chrono::microseconds kTurnTime{4000}, kShortTurnTime{250};
 constexpr TimeMs kCalmMs = 100;
+// Work that can wait is done once in so long, though another thread is behind.
+constexpr TimeMs kMostWaitMs = 10;
 // What one of them may bring at a time: less when its packets take long.
 constexpr std::size_t kLeastBusyReadBytes = 16'384;
 // Of a large packet at a time.
-constexpr std::size_t kGatherReadBytes = std::size_t{1} << 20;
+constexpr std::size_t kGatherReadBytes = std::size_t{1} << 20, kShortGatherReadBytes = 262'144;
 
 }  // namespace
 
@@ -44,22 +49,57 @@ void ShardThread::begin_time() {
 }
 
 // Time for the next part of the turn, however long it has been already.
-void ShardThread::extend_time() {
-  turn_end_ = std::max(turn_end_, std::chrono::steady_clock::now() + (is_short_ ? turn_time_ / 2 : turn_time_));
+void ShardThread::extend_time(int quarters) {
+  turn_end_ = std::max(turn_end_, std::chrono::steady_clock::now() + turn_time_ * (is_short_ ? quarters : 4) / 4);
 }
 
-bool ShardThread::turn_is_long() { return std::chrono::steady_clock::now() >= turn_end_; }
+// Which kind of waiting work this turn does. None while another thread is behind, for all of it makes more messages;
+// and none before what the last made is sent.
+void ShardThread::choose_work() {
+  hold_back(false);
+  if (!is_short_) {
+    work_ = Work::kAll;
+    return;
+  }
+  work_ = Work::kNone;
+  if (round_left_ > 0 && now_ - worked_at_ < kMostWaitMs) return;
+  hold_back(congested(busy_mark()) && now_ - worked_at_ < kMostWaitMs);
+  if (held_back_) return;
+  worked_at_ = now_;
+  const auto is_due = [this](Work work) {
+    if (work == Work::kShard) return shard_.has_waiting_work();
+    return work == Work::kBroken ? !broken_.empty() : !busy_.empty();
+  };
+  // Much of what the others do is made by those that send much.
+  constexpr std::array<Work, 4> kRotation = {Work::kShard, Work::kBusy, Work::kBroken, Work::kBusy};
+  for (std::size_t tries = kRotation.size(); tries > 0; --tries) {
+    work_ = kRotation[++rotation_ % kRotation.size()];
+    if (is_due(work_)) return;
+  }
+  work_ = Work::kBusy;  // some may come in this turn
+}
+
+bool ShardThread::turn_is_long() {
+  return std::chrono::steady_clock::now() >= turn_end_ || (is_short_ && congested(busy_mark()));
+}
 
 bool ShardThread::congested(std::size_t mark) const {
   return std::any_of(peers_.begin(), peers_.end(), [this, mark](const ShardThread* peer) {
-    return peer != this && peer->mail_backlog_.load(std::memory_order_relaxed) > mark;
+    return peer != this &&
+           peer->mail_backlog_.load(std::memory_order_relaxed) + shard_.outbox(peer->index_).weight() > mark;
   });
 }
 
 std::size_t ShardThread::busy_mark() const { return is_short_ ? kShortMailBacklogForBusy : kMailBacklogForBusy; }
 
+void ShardThread::hold_back(bool how) {
+  held_back_ = how;
+  waits_for_peers_.store(how || !congested_.empty(), std::memory_order_relaxed);
+}
+
 void ShardThread::pause_for_congestion(Socket& socket) {
   congested_.push_back(&socket);
+  waits_for_peers_.store(true, std::memory_order_relaxed);
   socket.congested = true;
   set_interest(socket, wanted_events(socket));
 }
@@ -79,16 +119,25 @@ void ShardThread::resume_after_congestion() {
 void ShardThread::on_readable(Socket& socket, bool ends) {
   if (socket.closing) return wait_for_end(socket);
   if (socket.yielded) return;
+  const bool is_new = socket.state == Connection::State::kAwaitsConnect;
   const bool brings_much = socket.busy || socket.partial.is_large();
-  if (congested(brings_much ? busy_mark() : kMailBacklogForAll)) return pause_for_congestion(socket);
+  // In short turns they are not paused, but held back.
+  if (congested(brings_much && !is_new && !is_short_ ? kMailBacklogForBusy : kMailBacklogForAll))
+    return pause_for_congestion(socket);
   if (is_full(socket)) return wait_for_output(socket);
-  if (!brings_much && !ends) return read(socket, kShortReadBytes);
+  if (!brings_much && !ends) return read(socket, std::min(calm_bytes(socket), kMostCalmBytes));
   if (!std::exchange(socket.queued, true)) busy_.push_back(&socket);
 }
 
 void ShardThread::wait_for_output(Socket& socket) {
   socket.waits_for_output = true;
   set_interest(socket, wanted_events(socket));
+}
+
+// What somebody who sends little may bring now.
+std::size_t ShardThread::calm_bytes(const Socket& socket) const {
+  const auto silent_ms = static_cast<std::size_t>(std::max<TimeMs>(now_ - socket.last_received_at, 0));
+  return std::max(silent_ms * kCalmBytesPerMs, kShortReadBytes);
 }
 
 void ShardThread::read(Socket& socket, std::size_t most_bytes) {
@@ -101,9 +150,9 @@ void ShardThread::read(Socket& socket, std::size_t most_bytes) {
   socket.traffic->bytes_received.add(result.bytes);
   socket.partial = {};
   const std::uint64_t sent = messages_sent(), published = counters().packets_received.of(wire::PacketType::kPublish);
-  const bool was_busy = socket.busy;
+  const bool was_busy = socket.busy, brought_much = result.bytes >= calm_bytes(socket);
   if (!feed(socket, {buffer, have + result.bytes})) return;
-  socket.busy = result.bytes >= kShortReadBytes || messages_sent() - sent > kFewMessages;
+  socket.busy = brought_much || messages_sent() - sent > kFewMessages;
   if (!was_busy && !socket.busy && counters().packets_received.of(wire::PacketType::kPublish) != published)
     calm_at_.store(now_, std::memory_order_relaxed);
 }
@@ -116,7 +165,7 @@ std::uint64_t ShardThread::messages_sent() const {
 void ShardThread::read_busy_sockets() {
   using Clock = std::chrono::steady_clock;
   if (busy_.empty()) return;
-  extend_time();
+  extend_time(3);
   auto begin = Clock::now();
   do {
     Socket& socket = *busy_.front();
@@ -143,8 +192,7 @@ void ShardThread::read_busy_sockets() {
       busy_read_bytes_ = std::min(busy_read_bytes_ * 2, kReadBufferBytes);
     }
     begin = end;
-  } while (!busy_.empty() && begin < turn_end_);
-  set_aside_busy();
+  } while (!busy_.empty() && !turn_is_long());
 }
 
 void ShardThread::take_next_busy(Socket& socket) {
@@ -168,7 +216,7 @@ void ShardThread::set_aside_busy() {
 void ShardThread::read_rest_of_packet(Socket& socket) {
   const std::size_t missing = socket.partial.missing_bytes();
   std::array<iovec, 2> room = {socket.partial.room(), iovec{read_buffer_.get(), kReadBufferBytes}};
-  room[0].iov_len = std::min(room[0].iov_len, kGatherReadBytes);
+  room[0].iov_len = std::min(room[0].iov_len, is_short_ ? kShortGatherReadBytes : kGatherReadBytes);
   const bool whole = room[0].iov_len == missing;
   // A packet that takes longer than the keep alive is a sign of life all the while.
   socket.last_received_at = now_;

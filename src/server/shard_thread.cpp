@@ -11,6 +11,13 @@
 
 namespace petrel::server {
 
+namespace {
+
+// More than can be accepted in a turn.
+constexpr std::size_t kGravesPerTurn = std::size_t{2} * net::Listener::kAcceptsPerTurn;
+
+}  // namespace
+
 std::string Socket::peer_name() const { return transport->peer_name(); }
 
 void Socket::on_events(std::uint32_t events) {
@@ -93,6 +100,7 @@ std::uint64_t ShardThread::packets_of_all() const {
 void ShardThread::begin_turn(TimeMs now) {
   now_ = now;
   begin_time();
+  choose_work();
   limited_.advance(now);
   if (trims_ && now >= trimmer_.next_look()) trimmer_.look(now, packets_of_all());
   shard_.begin_turn(now);
@@ -100,25 +108,46 @@ void ShardThread::begin_turn(TimeMs now) {
   for (auto& gate : gates_) gate->advance(now);
   if (inbox_full_.load(std::memory_order_acquire)) take_inbox();
   end_lingering();
-  end_broken();
   resume_after_congestion();
+  others_wait_ = is_short_;
+  if (work_ == Work::kAll || work_ == Work::kShard) shard_.do_waiting_work();
+  if (work_ == Work::kAll || work_ == Work::kBroken) end_broken();
+  others_wait_ = false;
   read_buffered();
 }
 
 void ShardThread::end_turn() {
   // What little the others have sent goes on its way before those with much are read.
-  if (is_short_ && !busy_.empty()) {
+  if (is_short_) {
     shard_.end_turn();
-    flush_all();
+    flush_dirty();
   }
-  read_busy_sockets();
+  others_wait_ = is_short_;
+  if (work_ == Work::kAll || work_ == Work::kBusy) read_busy_sockets();
+  set_aside_busy();
   shard_.end_turn();
-  // What was waiting for a commit may go on reading; that makes work for the same turn.
-  while (!resumed_.empty()) {
+  resume_reading();
+  others_wait_ = false;
+  if (work_ != Work::kNone) round_left_ = unhurried_.size();
+  flush_all();
+  if (shutting_down_ || shutdown_grace_ms_.load(std::memory_order_acquire) >= 0) progress_shutdown();
+  clear_graveyard();
+}
+
+// What was waiting for a commit may go on reading; that makes work for the same turn.
+void ShardThread::resume_reading() {
+  if (resumed_.empty()) return;
+  extend_time(2);
+  do {
     std::vector<Socket*> resumed;
     resumed.swap(resumed_);
-    for (Socket* socket : resumed) {
+    for (std::size_t i = 0; i < resumed.size(); ++i) {
+      Socket* const socket = resumed[i];
       if (socket->gone || !socket->paused) continue;
+      if (i > 0 && turn_is_long()) {
+        resumed_.push_back(socket);
+        continue;
+      }
       socket->paused = false;
       const PartialPacket waiting = std::move(socket->partial);
       if (!waiting.empty()) feed(*socket, waiting.bytes());
@@ -126,10 +155,15 @@ void ShardThread::end_turn() {
       settle(*socket);
     }
     shard_.end_turn();
+  } while (!resumed_.empty() && !turn_is_long());
+}
+
+// To close a descriptor takes the system as long as to send a message.
+void ShardThread::clear_graveyard() {
+  for (std::size_t count = 0; !graveyard_.empty(); ++count) {
+    if (is_short_ && count >= kGravesPerTurn && !shutting_down_) return;
+    graveyard_.pop_front();
   }
-  flush_all();
-  if (shutting_down_ || shutdown_grace_ms_.load(std::memory_order_acquire) >= 0) progress_shutdown();
-  graveyard_.clear();
 }
 
 TimeMs ShardThread::next_deadline() {
@@ -138,12 +172,15 @@ TimeMs ShardThread::next_deadline() {
   if (!lingering_.empty()) due = std::min(due, lingering_.front().deadline);
   for (const auto& listener : listeners_) due = std::min(due, listener->resumes_at());
   for (const auto& gate : gates_) due = std::min(due, gate->next_deadline());
+  // Who is waited for says when it is over; but it may just have looked.
+  if (held_back_) return now_ + 1;
   return congested_.empty() ? due : std::min(due, now_ + 1);
 }
 
 bool ShardThread::has_work() {
-  return !dirty_.empty() || !broken_.empty() || !resumed_.empty() || !busy_.empty() || !buffered_.empty() ||
-         inbox_full_.load(std::memory_order_seq_cst) || store_ready_.exchange(false, std::memory_order_seq_cst) ||
+  return !dirty_.empty() || !unhurried_.empty() || !graveyard_.empty() || !resumed_.empty() || !buffered_.empty() ||
+         (!held_back_ && (!busy_.empty() || !broken_.empty())) || inbox_full_.load(std::memory_order_seq_cst) ||
+         store_ready_.exchange(false, std::memory_order_seq_cst) ||
          (!shutting_down_ && shutdown_grace_ms_.load(std::memory_order_seq_cst) >= 0);
 }
 
@@ -152,7 +189,7 @@ bool ShardThread::has_work() {
 void ShardThread::post(std::uint32_t shard, broker::Mail mail) { peers_[shard]->post_mail(std::move(mail)); }
 
 void ShardThread::post_mail(broker::Mail mail) {
-  mail_backlog_.fetch_add(broker::weight(mail), std::memory_order_relaxed);
+  mail_backlog_.fetch_add(mail.weight(), std::memory_order_relaxed);
   {
     const std::lock_guard lock(inbox_.mutex);
     inbox_.mails.push_back(std::move(mail));
@@ -180,9 +217,11 @@ void ShardThread::take_inbox() {
     inbox_full_.store(false, std::memory_order_relaxed);
   }
   for (broker::Mail& mail : mails) {
-    mail_backlog_.fetch_sub(broker::weight(mail), std::memory_order_relaxed);
+    mail_backlog_.fetch_sub(mail.weight(), std::memory_order_relaxed);
     shard_.on_mail(std::move(mail));
   }
+  for (ShardThread* peer : peers_)
+    if (peer->waits_for_peers_.load(std::memory_order_relaxed)) peer->loop_.wake();
   for (auto& socket : sockets) {
     Socket& moved = *socket;
     if (!adopt(std::move(socket))) continue;
@@ -240,7 +279,7 @@ std::unique_ptr<Socket> ShardThread::give_up(Socket& socket) {
   }
   sockets_.pop_back();
   const auto forget = [&](auto& list) { std::erase(list, &socket); };
-  if (socket.flush_requested) forget(dirty_);
+  if (socket.flush_requested) forget_output(socket);
   if (!resumed_.empty()) forget(resumed_);
   if (!congested_.empty()) forget(congested_);
   if (socket.queued) forget(busy_);

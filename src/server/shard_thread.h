@@ -18,6 +18,7 @@
 
 #include "base/log.h"
 #include "base/random.h"
+#include "base/spinning.h"
 #include "broker/shard.h"
 #include "net/event_loop.h"
 #include "net/listener.h"
@@ -65,8 +66,11 @@ class ShardThread final : private broker::ShardHost, private net::TurnHooks {
   void resume(broker::Connection& connection) override;
   void post(std::uint32_t shard, broker::Mail mail) override;
   bool turn_is_long() override;
+  bool turn_is_short() override { return is_short_; }
   void begin_time();
-  void extend_time();
+  void extend_time(int quarters);
+  void choose_work();
+  void hold_back(bool how);
 
   // net::TurnHooks
   void begin_turn(TimeMs now) override;
@@ -84,6 +88,7 @@ class ShardThread final : private broker::ShardHost, private net::TurnHooks {
   void take_next_busy(Socket& socket);
   void set_aside_busy();
   std::uint64_t messages_sent() const;
+  std::size_t calm_bytes(const Socket& socket) const;
   bool feed(Socket& socket, BytesView bytes, BytesView following = {});
   void read_rest_of_packet(Socket& socket);
   void read_failed(Socket& socket, const net::IoResult& result);
@@ -96,9 +101,16 @@ class ShardThread final : private broker::ShardHost, private net::TurnHooks {
   bool write_held(Socket& socket);
   void write_failed(Socket& socket, const net::IoResult& result);
   void end_broken();
+  bool has_much_to_send(const Socket& socket) const;
   void flush_later(Socket& socket);
   void flush_all();
-  bool flush_dirty();
+  void flush_dirty();
+  bool flush_unhurried(std::chrono::steady_clock::time_point until);
+  void flush_now(Socket& socket);
+  void wait_for_flush(Socket& socket);
+  void forget_output(Socket& socket);
+  void resume_reading();
+  void clear_graveyard();
   void finish_close(Socket& socket, bool had_output);
   void begin_lingering(Socket& socket);
   void forget_lingering(Socket& socket);
@@ -137,6 +149,9 @@ class ShardThread final : private broker::ShardHost, private net::TurnHooks {
   std::vector<std::unique_ptr<Socket>> sockets_;
   std::vector<Socket*> dirty_;
   std::vector<Socket*> flushing_;
+  // With output, too, but with much of it or of work that can wait: written when there is time, in this order.
+  std::deque<Socket*> unhurried_;
+  std::size_t round_left_ = 0;  // so many of them, the first, are written before there is more such work
   std::vector<Socket*> resumed_;
   std::vector<Socket*> buffered_;  // their transports hold bytes of which the system does not tell
   struct Lingering {
@@ -145,6 +160,7 @@ class ShardThread final : private broker::ShardHost, private net::TurnHooks {
   };
   std::deque<Lingering> lingering_;    // closing, by deadline
   std::uint64_t first_lingering_ = 0;  // number of lingering_.front()
+  bool held_back_ = false;             // work that can wait does, for another thread is behind
   std::vector<Socket*> congested_;     // not read because another shard is behind
   std::deque<Socket*> busy_;           // readable, and with much to read, in the order in which their turn comes
   std::size_t aside_ = 0;              // so many of them, the first, are set aside
@@ -154,23 +170,30 @@ class ShardThread final : private broker::ShardHost, private net::TurnHooks {
     net::IoResult result;
   };
   std::deque<Broken> broken_;  // writing has failed; they end in a later turn
-  std::vector<std::unique_ptr<Socket>> graveyard_;
+  std::deque<std::unique_ptr<Socket>> graveyard_;
   std::unique_ptr<char[]> read_buffer_;
   TimeMs now_ = 0;
   std::chrono::steady_clock::time_point turn_end_{};  // what can wait does from then on
   std::chrono::microseconds turn_time_{};
   bool is_short_ = false;
-  bool drained_ = false;  // a flush has let the shard send more
+  // Work that can wait: the shard's own, connections that broke in writing, sockets with much to read. A short turn
+  // does one kind, in rotation.
+  enum class Work : std::uint8_t { kShard, kBroken, kBusy, kAll, kNone } work_ = Work::kAll;
+  unsigned rotation_ = 0;
+  TimeMs worked_at_ = 0;
+  bool others_wait_ = false;  // what is done now can wait, and so can what it sends
+  bool drained_ = false;      // a flush has let the shard send more
 
   // What other threads leave here.
   struct Inbox {
-    std::mutex mutex;
+    Spinning<std::mutex> mutex;
     std::vector<broker::Mail> mails;
     std::vector<std::unique_ptr<Socket>> sockets;
   };
   Inbox inbox_;
   std::atomic<bool> inbox_full_{false};       // something is in the inbox
   std::atomic<std::size_t> mail_backlog_{0};  // weight of what is posted and not yet taken
+  std::atomic<bool> waits_for_peers_{false};  // until they are no longer behind
   std::atomic<TimeMs> calm_at_{0};            // when a publisher that sends little was last heard
   std::atomic<bool> store_ready_{false};
   std::atomic<TimeMs> shutdown_grace_ms_{-1};

@@ -14,9 +14,9 @@ namespace {
 
 constexpr std::size_t kPiecesPerWrite = 64;
 // Who is to be sent more than this waits for the next turn when the time for such writes is over.
-constexpr std::size_t kLargeOutputBytes = 65'536;
+constexpr std::size_t kLargeOutputBytes = 65'536, kShortLargeOutputBytes = 4096;
 // Nobody is sent more than about this at a time.
-constexpr std::size_t kMostAtATime = 262'144;
+constexpr std::size_t kMostAtATime = 262'144, kShortMostAtATime = 65'536;
 constexpr TimeMs kLingerMs = 1000;
 // How often one turn goes on writing to those who read as fast as it writes.
 constexpr int kFlushRounds = 4;
@@ -31,30 +31,44 @@ void ShardThread::mark_blocked(Socket& socket) {
   shard_.output_blocked(socket);
 }
 
-void ShardThread::request_flush(Connection& connection) { dirty_.push_back(&socket_of(connection)); }
-
-void ShardThread::close(Connection& connection) {
+void ShardThread::request_flush(Connection& connection) {
   Socket& socket = socket_of(connection);
-  begin_lingering(socket);
-  if (!socket.flush_requested) {
-    socket.flush_requested = true;
+  if (others_wait_ || (is_short_ && socket.busy)) {
+    unhurried_.push_back(&socket);
+  } else {
     dirty_.push_back(&socket);
   }
 }
 
+void ShardThread::close(Connection& connection) {
+  Socket& socket = socket_of(connection);
+  begin_lingering(socket);
+  if (!std::exchange(socket.flush_requested, true)) request_flush(socket);
+}
+
 void ShardThread::resume(Connection& connection) { resumed_.push_back(&socket_of(connection)); }
+
+bool ShardThread::has_much_to_send(const Socket& socket) const {
+  return socket.output.size() > (is_short_ ? kShortLargeOutputBytes : kLargeOutputBytes);
+}
 
 // The socket takes bytes again.
 void ShardThread::flush_later(Socket& socket) {
-  if (socket.output.size() <= kLargeOutputBytes) return flush(socket);
+  if (!has_much_to_send(socket)) return flush(socket);
+  wait_for_flush(socket);
+}
+
+void ShardThread::wait_for_flush(Socket& socket) {
   socket.writable = true;
-  if (!std::exchange(socket.flush_requested, true)) dirty_.push_back(&socket);
+  if (!std::exchange(socket.flush_requested, true)) unhurried_.push_back(&socket);
 }
 
 void ShardThread::flush_all() {
+  const auto until = std::chrono::steady_clock::now() + turn_time_ / (work_ == Work::kNone ? 2 : 4);
   for (int round = 0; round < kFlushRounds; ++round) {
     drained_ = false;
-    const bool all = flush_dirty();
+    flush_dirty();
+    const bool all = flush_unhurried(until);
     if (!drained_ && dirty_.empty()) return;
     // Room in an output lets waiting messages go.
     if (drained_ || all) shard_.end_turn();
@@ -62,49 +76,65 @@ void ShardThread::flush_all() {
   }
 }
 
-// False when some with much to send are left for the next turn.
-bool ShardThread::flush_dirty() {
-  using Clock = std::chrono::steady_clock;
-  Clock::time_point until{};
-  bool all = true;
+void ShardThread::flush_dirty() {
   std::vector<Socket*>& dirty = flushing_;
   dirty.swap(dirty_);
   // A flush may end this socket, but no other.
   for (Socket* socket : dirty) {
-    if (socket->output.size() > kLargeOutputBytes && !shutting_down_) {
-      const auto now = Clock::now();
-      if (until == Clock::time_point{}) until = now + turn_time_ / 4;
-      if (now >= until) {
-        dirty_.push_back(socket);
-        all = false;
-        continue;
-      }
+    if (has_much_to_send(*socket)) {
+      unhurried_.push_back(socket);
+    } else {
+      flush_now(*socket);
     }
-    socket->flush_requested = false;
-    if (std::exchange(socket->writable, false) || socket->blocked_since == 0 || socket->closing) flush(*socket);
   }
   dirty.clear();
-  return all;
+}
+
+// Those for whom there is time. False when some are left.
+bool ShardThread::flush_unhurried(std::chrono::steady_clock::time_point until) {
+  for (std::size_t count = unhurried_.size(); count > 0; --count) {
+    Socket& socket = *unhurried_.front();
+    unhurried_.pop_front();
+    if (round_left_ > 0) --round_left_;
+    flush_now(socket);
+    if (count > 1 && !shutting_down_ && std::chrono::steady_clock::now() >= until) return false;
+  }
+  return true;
+}
+
+void ShardThread::flush_now(Socket& socket) {
+  socket.flush_requested = false;
+  if (std::exchange(socket.writable, false) || socket.blocked_since == 0 || socket.closing) flush(socket);
+}
+
+void ShardThread::forget_output(Socket& socket) {
+  std::erase(dirty_, &socket);
+  const auto found = std::find(unhurried_.begin(), unhurried_.end(), &socket);
+  if (found == unhurried_.end()) return;
+  if (static_cast<std::size_t>(found - unhurried_.begin()) < round_left_) --round_left_;
+  unhurried_.erase(found);
 }
 
 void ShardThread::flush(Socket& socket) {
   if (socket.gone || socket.broken || (socket.layered && !write_held(socket)) || socket.ended) return;
   const bool had_output = !socket.output.empty();
+  const std::size_t most = is_short_ ? kShortMostAtATime : kMostAtATime;
   for (std::size_t written = 0; !socket.output.empty();) {
-    if (written >= kMostAtATime && !shutting_down_) {
-      socket.writable = true;
-      if (!std::exchange(socket.flush_requested, true)) dirty_.push_back(&socket);
+    if (written >= most && !shutting_down_) {
+      wait_for_flush(socket);
       break;
     }
     std::array<OutputBuffer::Piece, kPiecesPerWrite> pieces;
     std::array<iovec, kPiecesPerWrite> vectors;
     const std::size_t count = socket.output.gather(pieces);
     std::size_t wanted = 0;
-    for (std::size_t i = 0; i < count; ++i) {
-      vectors[i] = {const_cast<char*>(pieces[i].data), pieces[i].size};
-      wanted += pieces[i].size;
+    std::size_t used = 0;
+    for (; used < count && wanted < most; ++used) {
+      const std::size_t size = std::min(pieces[used].size, most - wanted);
+      vectors[used] = {const_cast<char*>(pieces[used].data), size};
+      wanted += size;
     }
-    const net::IoResult result = socket.transport->write_some({vectors.data(), count});
+    const net::IoResult result = socket.transport->write_some({vectors.data(), used});
     if (result.status == IoStatus::kError) {
       socket.output.clear();
       return write_failed(socket, result);
@@ -161,7 +191,7 @@ void ShardThread::write_failed(Socket& socket, const net::IoResult& result) {
 
 void ShardThread::end_broken() {
   if (broken_.empty()) return;
-  extend_time();
+  extend_time(2);
   do {
     const auto [socket, result] = broken_.front();
     broken_.pop_front();

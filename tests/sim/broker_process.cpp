@@ -41,6 +41,7 @@ class BrokerProcess::Driver final : public broker::ShardHost {
   void turn(TimeMs now, bool everything) {
     now_ = now;
     shard.begin_turn(now);
+    shard.do_waiting_work();
     take_mail(everything);
     std::vector<std::unique_ptr<SimConnection>> arrived;
     arrived.swap(handed_over);
