@@ -4,6 +4,7 @@
 // Threads: run() on one, stop() from any.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <memory>
@@ -13,12 +14,19 @@
 
 namespace petrel::hostile {
 
+inline constexpr std::size_t kQosLevels = 3;
+
 struct CalmReport {
   std::uint64_t messages = 0;
   std::uint32_t p50_us = 0, p99_us = 0, max_us = 0;
+  std::array<std::uint32_t, kQosLevels> p99_us_of_qos{};
+  std::uint64_t beyond_limit = 0;  // messages that took longer
   // How much later than asked for these clients themselves were woken: the machine's share of the latency.
   std::uint32_t late_p99_us = 0;
 };
+
+// Of each QoS.
+using Latencies = std::array<std::vector<std::uint32_t>, kQosLevels>;
 
 class CalmClients {
  public:
@@ -26,17 +34,17 @@ class CalmClients {
   ~CalmClients();
 
   // Until stop(); then waits for what is under way. Throws Failure for whatever was lost, altered, or out of order.
-  CalmReport run();
+  CalmReport run(std::uint32_t limit_us);
   void stop() { stopped_.store(true); }
 
  private:
   class Pair;
 
   bool turn(Clock::time_point wake);
-  CalmReport report();
+  CalmReport report(std::uint32_t limit_us);
 
   std::vector<std::unique_ptr<Pair>> pairs_;
-  std::vector<std::uint32_t> latencies_us_;
+  Latencies latencies_us_;
   std::vector<std::uint32_t> late_us_;
   std::atomic<bool> stopped_{false};
 };

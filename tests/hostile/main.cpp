@@ -15,7 +15,6 @@
 #include "attack.h"
 #include "calm_clients.h"
 #include "clear.h"
-#include "idle_load.h"
 
 namespace {
 
@@ -33,7 +32,8 @@ struct Options {
   bool clear = false;
   bool sessions = false;
   bool calm = false;
-  std::size_t idle_load = 0;
+  std::uint32_t limit_us = 1'000'000;
+  int real_time = 0;
 };
 
 std::vector<Attack> all_attacks() {
@@ -41,6 +41,18 @@ std::vector<Attack> all_attacks() {
   for (const auto& theme : {stream_attacks(), topic_attacks(), connection_attacks(), flood_attacks()})
     all.insert(all.end(), theme.begin(), theme.end());
   return all;
+}
+
+// In the world everybody has processors of his own. Here attackers take what broker and well-behaved clients leave, and
+// with a real-time priority each waits for those with a higher one only.
+void take_priority(const Options& options) {
+  if (options.real_time != 0) {
+    const sched_param priority{.sched_priority = options.real_time};
+    if (sched_setscheduler(0, SCHED_RR, &priority) != 0) throw Failure("--real-time needs the right to (CAP_SYS_NICE)");
+  } else if (!options.calm) {
+    const sched_param none{};
+    if (sched_setscheduler(0, SCHED_IDLE, &none) != 0) setpriority(PRIO_PROCESS, 0, 19);
+  }
 }
 
 // Strangers are not to be attacked by mistake.
@@ -60,19 +72,12 @@ class Run {
 
   int run() {
     const std::vector<Attack> chosen = choose();
-    give_way();
     const auto until = end();
     std::vector<std::thread> threads;
     threads.reserve(chosen.size());
     for (const Attack& attack : chosen) threads.emplace_back([this, attack, until] { fight(attack, until); });
     for (std::thread& thread : threads) thread.join();
     return failed_ ? 1 : 0;
-  }
-
-  int run_load() const {
-    give_way();
-    run_idle_load(options_.idle_load, end());
-    return 0;
   }
 
   // The well-behaved clients, until the time is over.
@@ -97,12 +102,6 @@ class Run {
         if (name == attack.name || name == "all") chosen.push_back(attack);
     if (chosen.empty()) throw Failure("no such attack; see --list");
     return chosen;
-  }
-
-  // Attackers have processors of their own in the world; here they take what broker and well-behaved clients leave.
-  static void give_way() {
-    const sched_param none{};
-    if (sched_setscheduler(0, SCHED_IDLE, &none) != 0) setpriority(PRIO_PROCESS, 0, 19);
   }
 
   void print(const json& line) {
@@ -137,11 +136,13 @@ class Run {
 
   void watch(CalmClients& calm) {
     try {
-      const CalmReport report = calm.run();
+      const CalmReport report = calm.run(options_.limit_us);
       print({{"calm",
               {{"messages", report.messages},
                {"p50_us", report.p50_us},
                {"p99_us", report.p99_us},
+               {"p99_us_of_qos", report.p99_us_of_qos},
+               {"beyond_limit", report.beyond_limit},
                {"max_us", report.max_us},
                {"late_p99_us", report.late_p99_us}}}});
     } catch (const Failure& failure) {
@@ -169,7 +170,7 @@ int main_of(const Options& options) {
     std::printf("%s\n", json{{"retained", retained}, {"sessions", sessions}}.dump().c_str());
     return 0;
   }
-  if (options.idle_load != 0) return Run(options, door).run_load();
+  take_priority(options);
   return options.calm ? Run(options, door).run_calm() : Run(options, door).run();
 }
 
@@ -185,7 +186,10 @@ int parse_and_run(int argc, char** argv) {
   app.add_option("--seed", options.seed, "The same seed makes the same attack")->capture_default_str();
   app.add_option("--corpus", options.corpus, "The folder with decode_*/")->capture_default_str();
   app.add_flag("--calm", options.calm, "Be the well-behaved clients");
-  app.add_option("--idle-load", options.idle_load, "Attack nobody: so many threads that only keep the machine busy");
+  app.add_option("--limit-us", options.limit_us, "Of the latencies of well-behaved clients: count those beyond")
+      ->capture_default_str();
+  app.add_option("--real-time", options.real_time, "Run with this real-time priority (SCHED_RR)")
+      ->check(CLI::Range(1, 99));
   app.add_flag("--list", options.list, "Print the names of the attacks");
   app.add_flag("--clear", options.clear, "Take back the retained messages that attackers leave");
   app.add_flag("--sessions", options.sessions, "With --clear: end the sessions, too");
