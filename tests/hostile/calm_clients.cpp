@@ -20,6 +20,7 @@ using wire::Qos;
 using namespace std::chrono_literals;
 
 constexpr std::size_t kPairs = 4;
+constexpr std::size_t kQosLevels = 3;
 constexpr auto kPace = 10ms;
 constexpr auto kPatience = 30s;
 // Below the broker's Receive Maximum: who waits for so many acknowledgements sends no more.
@@ -46,7 +47,7 @@ std::uint32_t percentile(std::vector<std::uint32_t>& numbers, std::size_t hundre
 
 class CalmClients::Pair {
  public:
-  Pair(const Door& door, std::uint64_t seed, std::size_t index, Latencies& latencies_us)
+  Pair(const Door& door, std::uint64_t seed, std::size_t index, std::vector<std::uint32_t>& latencies_us)
       : seed_(seed + index),
         name_(fmt::format("calm/{}/{}", seed, index)),
         version_(index % 2 == 0 ? kV5 : ProtocolVersion::kV311),
@@ -141,7 +142,7 @@ class CalmClients::Pair {
       throw Failure(
           fmt::format("{}: message {} of QoS {} was lost, altered, repeated or overtaken", name_, line.arrived, qos));
     ++line.arrived;
-    latencies_us_[qos].push_back(microseconds(Clock::now() - line.under_way.front()));
+    latencies_us_.push_back(microseconds(Clock::now() - line.under_way.front()));
     line.under_way.pop_front();
     if (qos == 1) subscriber_.send(ack(PacketType::kPuback, got->packet_id, version_));
     if (qos == 2) subscriber_.send(ack(PacketType::kPubrec, got->packet_id, version_));
@@ -154,7 +155,7 @@ class CalmClients::Pair {
   std::array<Line, kQosLevels> lines_;
   std::size_t unacknowledged_ = 0;
   wire::PacketId last_id_ = 0;
-  Latencies& latencies_us_;
+  std::vector<std::uint32_t>& latencies_us_;
 };
 
 CalmClients::CalmClients(const Door& door, std::uint64_t seed) {
@@ -200,18 +201,14 @@ bool CalmClients::turn(Clock::time_point wake) {
 
 CalmReport CalmClients::report(std::uint32_t limit_us) {
   CalmReport made;
-  std::vector<std::uint32_t> all;
-  for (std::size_t qos = 0; qos < kQosLevels; ++qos) {
-    all.insert(all.end(), latencies_us_[qos].begin(), latencies_us_[qos].end());
-    made.p99_us_of_qos[qos] = percentile(latencies_us_[qos], 99);
-  }
-  if (all.empty()) return made;
-  made.messages = all.size();
-  made.p50_us = percentile(all, 50);
-  made.p99_us = percentile(all, 99);
-  made.beyond_limit = static_cast<std::uint64_t>(
-      std::count_if(all.begin(), all.end(), [limit_us](std::uint32_t latency_us) { return latency_us > limit_us; }));
-  made.max_us = *std::max_element(all.begin(), all.end());
+  if (latencies_us_.empty()) return made;
+  made.messages = latencies_us_.size();
+  made.p50_us = percentile(latencies_us_, 50);
+  made.p99_us = percentile(latencies_us_, 99);
+  made.beyond_limit =
+      static_cast<std::uint64_t>(std::count_if(latencies_us_.begin(), latencies_us_.end(),
+                                               [limit_us](std::uint32_t latency_us) { return latency_us > limit_us; }));
+  made.max_us = *std::max_element(latencies_us_.begin(), latencies_us_.end());
   made.late_p99_us = percentile(late_us_, 99);
   return made;
 }

@@ -4,7 +4,6 @@
 // Threads: run() on one, stop() from any.
 #pragma once
 
-#include <array>
 #include <atomic>
 #include <cstdint>
 #include <memory>
@@ -14,19 +13,13 @@
 
 namespace petrel::hostile {
 
-inline constexpr std::size_t kQosLevels = 3;
-
 struct CalmReport {
   std::uint64_t messages = 0;
   std::uint32_t p50_us = 0, p99_us = 0, max_us = 0;
-  std::array<std::uint32_t, kQosLevels> p99_us_of_qos{};
   std::uint64_t beyond_limit = 0;  // messages that took longer
   // How much later than asked for these clients themselves were woken: the machine's share of the latency.
   std::uint32_t late_p99_us = 0;
 };
-
-// Of each QoS.
-using Latencies = std::array<std::vector<std::uint32_t>, kQosLevels>;
 
 class CalmClients {
  public:
@@ -44,7 +37,7 @@ class CalmClients {
   CalmReport report(std::uint32_t limit_us);
 
   std::vector<std::unique_ptr<Pair>> pairs_;
-  Latencies latencies_us_;
+  std::vector<std::uint32_t> latencies_us_;
   std::vector<std::uint32_t> late_us_;
   std::atomic<bool> stopped_{false};
 };

@@ -141,7 +141,6 @@ class Run {
               {{"messages", report.messages},
                {"p50_us", report.p50_us},
                {"p99_us", report.p99_us},
-               {"p99_us_of_qos", report.p99_us_of_qos},
                {"beyond_limit", report.beyond_limit},
                {"max_us", report.max_us},
                {"late_p99_us", report.late_p99_us}}}});

@@ -43,12 +43,6 @@ class MemoryQueue {
 
  public:
   std::size_t size() const { return live_; }
-  MessageId last_id() const {
-    MessageId last = 0;
-    for (const Lane& lane : lanes_)
-      if (!lane.entries.empty()) last = std::max(last, lane.entries.back().id);
-    return last;
-  }
 
   // Frees one slot, and gives the bytes of its message. There must be one with a message.
   std::size_t drop_one() {
