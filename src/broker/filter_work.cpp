@@ -2,6 +2,9 @@
 // for all clients together, those that wait since earlier turns first, one share each. A client whose packet is under
 // way is not read.
 #include <algorithm>
+#include <array>
+#include <mutex>
+#include <span>
 
 #include "broker/mount_point.h"
 #include "broker/shard.h"
@@ -16,6 +19,8 @@ namespace {
 
 // Of a turn's work, who waits since earlier turns has so much at a time, and sessions that have ended have.
 constexpr std::size_t kSharesPerTurn = 4, kEndingSharesPerTurn = 2;
+// Subscriptions that end at a time: others wait for the index as long.
+constexpr std::size_t kEndedAtOnce = 8;
 // A message is worth one, and one for each so many bytes.
 constexpr std::size_t kDiscardedPerTurn = 500, kBytesOfDiscarding = 1024;
 // A filter is worth one for itself and one for each so many bytes.
@@ -24,6 +29,9 @@ constexpr std::size_t kBytesOfWork = 64;
 std::size_t work_of(std::string_view filter) { return 1 + filter.size() / kBytesOfWork; }
 
 }  // namespace
+
+// More than is worked off at once: of such a packet nothing is, for another shard may be at one.
+bool Shard::is_long(std::size_t filters) const { return filters > filter_work_per_turn_ / kSharesPerTurn; }
 
 bool Shard::filter_work_left(std::size_t keep) const { return filter_work_left_ > keep; }
 
@@ -94,9 +102,14 @@ void Shard::forget_filter_work(Connection& connection) {
   std::erase_if(filter_work_, [&](const auto& work) { return work->connection == &connection; });
 }
 
-// At the beginning of a turn.
+// At the beginning of a turn. One shard at a time: two of them would wait for each other at each filter, and others for
+// both.
 void Shard::continue_filter_work() {
-  for (std::size_t count = filter_work_.size(); count > 0 && filter_work_left_ > 0; --count) {
+  const std::unique_lock mine(shared_.filter_work, std::try_to_lock);
+  if (!mine) return;
+  const std::size_t most = filter_work_.size();
+  for (std::size_t count = 0; count < most && filter_work_left_ > 0; ++count) {
+    if (count > 0 && host_.turn_is_long()) break;
     std::unique_ptr<FilterWork> work = std::move(filter_work_.front());
     filter_work_.pop_front();
     Connection& connection = *work->connection;
@@ -132,24 +145,37 @@ void Shard::end_subscriptions(Session& session) {
 }
 
 void Shard::end_some_subscriptions() {
-  for (std::size_t count = filter_work_per_turn_ / kEndingSharesPerTurn; count > 0 && !endings_.empty(); --count) {
+  for (std::size_t left = filter_work_per_turn_ / kEndingSharesPerTurn; left > 0 && !endings_.empty();) {
     EndingSubscriptions& ending = endings_.front();
-    shared_.index.unsubscribe(ending.left.back().node, ending.session);
-    ending.left.pop_back();
+    std::array<topics::SubscriptionIndex::Node*, kEndedAtOnce> nodes;
+    std::size_t count = 0;
+    for (; count < nodes.size() && !ending.left.empty(); ending.left.pop_back())
+      nodes[count++] = ending.left.back().node;
+    shared_.index.unsubscribe(std::span(nodes).first(count), ending.session);
+    left -= std::min(left, count);
     if (ending.left.empty()) endings_.pop_front();
+    if (host_.turn_is_long()) return;
   }
 }
 
 // To free a message takes about as long as to send one, and a large one longer; a queue may hold a hundred thousand.
+// The searches for retained messages that a client has asked for are as many as its filters.
 void Shard::discard(std::unique_ptr<Outbound> outbound) {
-  const std::size_t work = outbound->queue.size() + outbound->queue_bytes / kBytesOfDiscarding;
-  if (work > kDiscardedPerTurn && !outbound->queue.empty()) discarded_.push_back(std::move(outbound));
+  const std::size_t work =
+      outbound->queue.size() + outbound->queue_bytes / kBytesOfDiscarding + outbound->replays.size();
+  if (work > kDiscardedPerTurn) discarded_.push_back(std::move(outbound));
 }
 
 void Shard::discard_some() {
-  for (std::size_t work = 0; work < kDiscardedPerTurn && !discarded_.empty();) {
-    work += 1 + discarded_.front()->pop().message->block_bytes() / kBytesOfDiscarding;
-    if (discarded_.front()->queue.empty()) discarded_.pop_front();
+  for (std::size_t work = 0; work < kDiscardedPerTurn && !discarded_.empty(); ++work) {
+    Outbound& out = *discarded_.front();
+    if (!out.queue.empty()) {
+      work += out.pop().message->block_bytes() / kBytesOfDiscarding;
+    } else if (!out.replays.empty()) {
+      out.pop_replay();
+    } else {
+      discarded_.pop_front();
+    }
   }
 }
 

@@ -101,6 +101,12 @@ bool OutgoingPublish::append(Connection& connection, BufferPool& pool, const How
   return true;
 }
 
+session::OutgoingAliases::Alias OutgoingPublish::use_alias(Connection& connection, std::string_view topic) {
+  if (connection.is_mounted) return connection.outgoing_aliases->use(topic);
+  if (!topic_hash_) topic_hash_ = session::OutgoingAliases::hash(topic);
+  return connection.outgoing_aliases->use(topic, *topic_hash_);
+}
+
 bool OutgoingPublish::append_own(Connection& connection, BufferPool& pool, const How& how) {
   const bool v5 = connection.version == ProtocolVersion::kV5;
   wire::Publish publish;
@@ -123,7 +129,7 @@ bool OutgoingPublish::append_own(Connection& connection, BufferPool& pool, const
   }
   session::OutgoingAliases::Alias alias;
   if (v5 && connection.outgoing_aliases != nullptr) {
-    alias = connection.outgoing_aliases->use(publish.topic);
+    alias = use_alias(connection, publish.topic);
     if (alias.alias != 0) publish.topic_alias = alias.alias;
     if (alias.topic_known) publish.topic = {};
   }

@@ -8,11 +8,13 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "base/output_buffer.h"
 #include "base/time.h"
 #include "broker/connection.h"
+#include "session/topic_aliases.h"
 #include "topics/subscription_index.h"
 #include "wire/message.h"
 #include "wire/publish_encoder.h"
@@ -61,6 +63,7 @@ class OutgoingPublish {
   bool append_own(Connection& connection, BufferPool& pool, const How& how);
   bool refers() const { return parts_.payload.size() >= kReferenceBytes; }
   void append_payload(Connection& connection, BufferPool& pool);
+  session::OutgoingAliases::Alias use_alias(Connection& connection, std::string_view topic);
 
   wire::Message::Parts parts_;
   Ref<const wire::Message> message_;
@@ -68,6 +71,7 @@ class OutgoingPublish {
   std::string& scratch_;
   std::size_t scratch_begin_;
   std::array<Variant, 8> variants_{};
+  std::optional<std::uint32_t> topic_hash_;  // for aliases; of the topic as it was published
 };
 
 }  // namespace petrel::broker

@@ -22,12 +22,12 @@ constexpr std::size_t kPoolParts = 80;
 constexpr std::size_t kLargePacketBytes = 65'536;
 // Work of one client's bytes after which it is asked whether the turn is long: a unit for each message sent, here or by
 // another shard, so many for each packet and one for so many bytes of it. About a tenth of a millisecond.
-constexpr std::uint64_t kWorkBetweenLooks = 2048, kShortWorkBetweenLooks = 512;
+constexpr std::uint64_t kWorkBetweenLooks = 2048, kShortWorkBetweenLooks = 256;
 constexpr std::uint64_t kWorkOfPacket = 16;
 constexpr std::uint64_t kBytesOfWork = 16;
 // How many retained messages a turn looks at, for all sessions together, whether they match or not; and how many
 // filters of a few levels it works off. Half a millisecond or one; in short turns a tenth.
-constexpr std::size_t kReplayVisitsPerTurn = 1024, kShortReplayVisitsPerTurn = 256;
+constexpr std::size_t kReplayVisitsPerTurn = 1024, kShortReplayVisitsPerTurn = 128;
 constexpr std::size_t kFilterWorkPerTurn = 800, kShortFilterWorkPerTurn = 100;
 // Message ids of one millisecond.
 constexpr unsigned kCounterBits = 12;

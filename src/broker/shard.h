@@ -214,6 +214,7 @@ class Shard final : private storage::LaneEvents, private storage::Recovery {
   void keep_house();
 
   // filter_work.cpp
+  bool is_long(std::size_t filters) const;
   bool filter_work_left(std::size_t keep) const;
   void filter_done(std::string_view filter);
   bool subscribe_some(Session& session, const wire::Subscribe& packet, wire::Suback& answer, std::size_t keep);

@@ -16,7 +16,7 @@ namespace {
 
 // Retained messages read at a time.
 constexpr std::size_t kReplayPage = 64;
-constexpr std::size_t kVisitsOfSearch = 768;
+constexpr std::size_t kVisitsOfSearch = 384;
 
 }  // namespace
 
@@ -28,7 +28,8 @@ void Shard::handle_subscribe(Connection& connection, const wire::Frame& frame) {
   Session& session = *connection.session;
   wire::Suback answer;
   answer.packet_id = subscribe_.packet_id;
-  if (!subscribe_some(session, subscribe_, answer, 0)) return postpone(connection, frame, std::move(answer));
+  if (is_long(subscribe_.subscriptions.size()) || !subscribe_some(session, subscribe_, answer, 0))
+    return postpone(connection, frame, std::move(answer));
   answer_filters(session, answer);
 }
 
@@ -110,7 +111,8 @@ void Shard::handle_unsubscribe(Connection& connection, const wire::Frame& frame)
   wire::Suback answer;
   answer.type = PacketType::kUnsuback;
   answer.packet_id = unsubscribe_.packet_id;
-  if (!unsubscribe_some(session, unsubscribe_, answer, 0)) return postpone(connection, frame, std::move(answer));
+  if (is_long(unsubscribe_.filters.size()) || !unsubscribe_some(session, unsubscribe_, answer, 0))
+    return postpone(connection, frame, std::move(answer));
   answer_filters(session, answer);
 }
 

@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <cstring>
 #include <system_error>
+#include <utility>
 
 namespace petrel::net {
 
@@ -125,8 +126,8 @@ void Listener::pause(int error) {
   }
   reserve_fd_ = open("/dev/null", O_RDONLY | O_CLOEXEC);
   exhausted_(error);
-  loop_.modify(fd_, *this, 0);
   resumes_at_ = loop_.now() + kPauseMs;
+  watch();
 }
 
 void Listener::resume_if_due(TimeMs now) {
@@ -134,7 +135,16 @@ void Listener::resume_if_due(TimeMs now) {
   resumes_at_ = kNever;
   // Another thread may have been quicker when the reserve was to be opened again.
   if (reserve_fd_ < 0) reserve_fd_ = open("/dev/null", O_RDONLY | O_CLOEXEC);
-  loop_.modify(fd_, *this, EPOLLIN);
+  watch();
+}
+
+void Listener::hold(bool how) {
+  if (std::exchange(held_, how) != how && fd_ >= 0) watch();
+}
+
+void Listener::watch() {
+  const bool accepts = !held_ && resumes_at_ == kNever;
+  loop_.modify(fd_, *this, accepts ? static_cast<std::uint32_t>(EPOLLIN) : 0U);
 }
 
 }  // namespace petrel::net

@@ -1,7 +1,7 @@
 // A listening socket on an event loop. Accepting is paced: at most kAcceptsPerTurn connections a turn, so that a storm
 // of them does not starve those who are connected already. When descriptors run out, the newest connection is accepted
 // and closed at once, so that its client hears of it, and accepting pauses; it pauses too when the system has no memory
-// for another socket.
+// for another socket, and while its owner holds it: new connections then wait in the system's queue.
 //
 // Threads: the loop's. The loop outlives the listener.
 #pragma once
@@ -30,7 +30,7 @@ std::string peer_name(int fd);
 
 class Listener final : public EventHandler {
  public:
-  static constexpr int kAcceptsPerTurn = 16;
+  static constexpr int kAcceptsPerTurn = 8;
   static constexpr TimeMs kPauseMs = 100;
 
   // `accepted` takes the descriptor (non-blocking); `exhausted` is told the errno that accepting failed
@@ -44,15 +44,18 @@ class Listener final : public EventHandler {
   // When accepting goes on after a pause; kNever if it does not pause.
   TimeMs resumes_at() const { return resumes_at_; }
   void resume_if_due(TimeMs now);
+  void hold(bool how);
   void close();
 
  private:
   void pause(int error);
+  void watch();
 
   EventLoop& loop_;
   int fd_;
   int reserve_fd_;
   TimeMs resumes_at_ = kNever;
+  bool held_ = false;
   std::function<void(int)> accepted_;
   std::function<void(int)> exhausted_;
 };

@@ -80,6 +80,28 @@ TEST(Listener, AcceptsAStormAtItsPace) {
   for (const Descriptor& connection : accepted) EXPECT_NE(fcntl(connection.get(), F_GETFL) & O_NONBLOCK, 0);
 }
 
+TEST(Listener, LeavesConnectionsInTheSystemsQueueWhileItIsHeld) {
+  EventLoop loop;
+  const auto fd = listen_on(loopback(), Claim::kFirst);
+  ASSERT_TRUE(fd.has_value());
+  std::vector<Descriptor> accepted;
+  Listener listener(
+      loop, *fd, [&](int connection) { accepted.emplace_back(connection); }, [](int) { FAIL(); });
+  listener.hold(true);
+  const Descriptor client = connect_to(local_address(*fd));
+  int turns = 0;
+  const TurnsUntil held(loop, [&] { return ++turns >= 3; });
+  EXPECT_TRUE(accepted.empty());
+
+  EventLoop second;  // a stopped loop does not run again
+  Listener other(
+      second, dup(*fd), [&](int connection) { accepted.emplace_back(connection); }, [](int) { FAIL(); });
+  other.hold(true);
+  other.hold(false);
+  const TurnsUntil taken(second, [&] { return accepted.size() == 1; });
+  EXPECT_EQ(accepted.size(), 1U);
+}
+
 TEST(Listener, ClosesWhatItHasNoDescriptorForAndGoesOnLater) {
   EventLoop loop;
   const auto fd = listen_on(loopback(), Claim::kFirst);

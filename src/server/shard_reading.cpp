@@ -19,23 +19,23 @@ namespace {
 // others send between the two comes behind not too many.
 constexpr std::size_t kMailBacklogForBusy = 5000, kShortMailBacklogForBusy = 250;
 constexpr std::size_t kMailBacklogForAll = 50'000;
-// Who sends more at a time, or has more messages sent, is read after the others, and in each turn only until the time
-// is over. The same holds for the rest of what somebody has sent when it makes much work.
-constexpr std::size_t kShortReadBytes = 4096;
-constexpr std::uint64_t kFewMessages = 1000;
-// But who was not read for a while may have sent more, as much as somebody does who sends little: or whoever had to
-// wait once would wait behind the others for good. So much of it is read at a time.
-constexpr std::size_t kCalmBytesPerMs = 128, kMostCalmBytes = 32'768;
+// Who brings more than it has credit for is read after the others, and in each turn only until the time is over. Credit
+// grows with time, so that whoever was not read for a while may have sent more: or whoever had to wait once would wait
+// behind the others for good. Each read may bring kShortReadBytes in any case, and at most kMostCalmBytes at a time. A
+// message that is sent to somebody counts like so many bytes.
+constexpr std::size_t kShortReadBytes = 4096, kMostCalmBytes = 32'768;
+constexpr std::size_t kCalmBytesPerMs = 128, kMostCredit = std::size_t{4} << 20;
+constexpr std::uint64_t kBytesOfMessage = 4;
 // How long a turn may be. Long ones let much go out in few writes; while there are publishers that send little at a
 // time, on whichever thread, turns are short, so that their messages do not wait.
-constexpr std::chrono::microseconds kTurnTime{4000}, kShortTurnTime{250};
+constexpr std::chrono::microseconds kTurnTime{4000}, kShortTurnTime{125};
 constexpr TimeMs kCalmMs = 100;
 // Work that can wait is done once in so long, though another thread is behind.
 constexpr TimeMs kMostWaitMs = 10;
 // What one of them may bring at a time: less when its packets take long.
 constexpr std::size_t kLeastBusyReadBytes = 16'384;
 // Of a large packet at a time.
-constexpr std::size_t kGatherReadBytes = std::size_t{1} << 20, kShortGatherReadBytes = 262'144;
+constexpr std::size_t kGatherReadBytes = std::size_t{1} << 20, kShortGatherReadBytes = 16'384;
 
 }  // namespace
 
@@ -54,29 +54,40 @@ void ShardThread::extend_time(int quarters) {
 }
 
 // Which kind of waiting work this turn does. None while another thread is behind, for all of it makes more messages;
-// and none before what the last made is sent.
+// and none before what the last made is sent, once that is more than a little: until then one write is to serve for
+// many messages.
 void ShardThread::choose_work() {
-  hold_back(false);
-  if (!is_short_) {
-    work_ = Work::kAll;
-    return;
-  }
   work_ = Work::kNone;
-  if (round_left_ > 0 && now_ - worked_at_ < kMostWaitMs) return;
   hold_back(congested(busy_mark()) && now_ - worked_at_ < kMostWaitMs);
-  if (held_back_) return;
+  if (held_back_ || (is_short_ && owes_much() && now_ - worked_at_ < kMostWaitMs)) return;
   worked_at_ = now_;
-  const auto is_due = [this](Work work) {
-    if (work == Work::kShard) return shard_.has_waiting_work();
-    return work == Work::kBroken ? !broken_.empty() : !busy_.empty();
-  };
+  work_ = Work::kAll;
+  if (!is_short_) return;
   // Much of what the others do is made by those that send much.
-  constexpr std::array<Work, 4> kRotation = {Work::kShard, Work::kBusy, Work::kBroken, Work::kBusy};
+  constexpr std::array<Work, 7> kRotation = {Work::kShard, Work::kBusy,   Work::kNewcomers, Work::kBusy,
+                                             Work::kShard, Work::kBroken, Work::kBusy};
   for (std::size_t tries = kRotation.size(); tries > 0; --tries) {
     work_ = kRotation[++rotation_ % kRotation.size()];
     if (is_due(work_)) return;
   }
-  work_ = Work::kBusy;  // some may come in this turn
+  work_ = Work::kAll;  // that comes in this turn
+}
+
+bool ShardThread::owes_much() const { return round_left_ > 0 && has_much_to_send(*unhurried_.front()); }
+
+bool ShardThread::is_due(Work work) const {
+  switch (work) {
+    case Work::kShard:
+      return shard_.has_waiting_work();
+    case Work::kBroken:
+      return !broken_.empty();
+    case Work::kNewcomers:
+      return !newcomers_.empty();
+    case Work::kBusy:
+      return !busy_.empty();
+    default:
+      return false;
+  }
 }
 
 bool ShardThread::turn_is_long() {
@@ -105,7 +116,12 @@ void ShardThread::pause_for_congestion(Socket& socket) {
 }
 
 void ShardThread::resume_after_congestion() {
-  if (congested_.empty() || congested(busy_mark())) return;
+  if (congested_.empty()) return;
+  if (congested(busy_mark())) {
+    // Of short turns only those that send little wait: for them turns are to stay short.
+    if (is_short_) calm_at_.store(now_, std::memory_order_relaxed);
+    return;
+  }
   std::vector<Socket*> sockets;
   sockets.swap(congested_);
   for (Socket* socket : sockets) {
@@ -126,7 +142,12 @@ void ShardThread::on_readable(Socket& socket, bool ends) {
     return pause_for_congestion(socket);
   if (is_full(socket)) return wait_for_output(socket);
   if (!brings_much && !ends) return read(socket, std::min(calm_bytes(socket), kMostCalmBytes));
-  if (!std::exchange(socket.queued, true)) busy_.push_back(&socket);
+  if (socket.waits == Socket::Waits::kNot) (is_new ? newcomers_ : busy_).push(socket);
+}
+
+ReadQueue& ShardThread::queue_of(Socket::Waits waits) {
+  if (waits == Socket::Waits::kUnfinished) return unfinished_;
+  return waits == Socket::Waits::kNewcomer ? newcomers_ : busy_;
 }
 
 void ShardThread::wait_for_output(Socket& socket) {
@@ -137,7 +158,7 @@ void ShardThread::wait_for_output(Socket& socket) {
 // What somebody who sends little may bring now.
 std::size_t ShardThread::calm_bytes(const Socket& socket) const {
   const auto silent_ms = static_cast<std::size_t>(std::max<TimeMs>(now_ - socket.last_received_at, 0));
-  return std::max(silent_ms * kCalmBytesPerMs, kShortReadBytes);
+  return std::clamp(socket.credit_bytes + silent_ms * kCalmBytesPerMs, kShortReadBytes, kMostCredit);
 }
 
 void ShardThread::read(Socket& socket, std::size_t most_bytes) {
@@ -149,42 +170,35 @@ void ShardThread::read(Socket& socket, std::size_t most_bytes) {
   if (result.status != IoStatus::kOk) return read_failed(socket, result);
   socket.traffic->bytes_received.add(result.bytes);
   socket.partial = {};
-  const std::uint64_t sent = messages_sent(), published = counters().packets_received.of(wire::PacketType::kPublish);
-  const bool was_busy = socket.busy, brought_much = result.bytes >= calm_bytes(socket);
+  const std::uint64_t published = counters().packets_received.of(wire::PacketType::kPublish);
+  const std::size_t allowed = calm_bytes(socket);
+  const bool was_busy = socket.busy;
+  socket.busy = result.bytes >= allowed;
+  socket.credit_bytes = static_cast<std::uint32_t>(allowed - std::min(allowed, result.bytes));
   if (!feed(socket, {buffer, have + result.bytes})) return;
-  socket.busy = brought_much || messages_sent() - sent > kFewMessages;
   if (!was_busy && !socket.busy && counters().packets_received.of(wire::PacketType::kPublish) != published)
     calm_at_.store(now_, std::memory_order_relaxed);
+}
+
+void ShardThread::charge_messages(Socket& socket, std::uint64_t messages) {
+  const std::uint64_t bytes = messages * kBytesOfMessage;
+  if (bytes > socket.credit_bytes) socket.busy = true;
+  socket.credit_bytes -= static_cast<std::uint32_t>(std::min<std::uint64_t>(bytes, socket.credit_bytes));
 }
 
 std::uint64_t ShardThread::messages_sent() const {
   return counters().packets_sent.of(wire::PacketType::kPublish) + counters().dropped_slow_consumer.value();
 }
 
-// One after the other, until the time is over; who is left comes first in the next turn.
-void ShardThread::read_busy_sockets() {
+// One after the other, until the time is over; who is left comes first the next time.
+void ShardThread::read_queued(ReadQueue& queue) {
   using Clock = std::chrono::steady_clock;
-  if (busy_.empty()) return;
+  if (queue.empty()) return;
   extend_time(3);
   auto begin = Clock::now();
   do {
-    Socket& socket = *busy_.front();
-    take_next_busy(socket);
-    if (socket.closing) {
-      wait_for_end(socket);
-    } else if (std::exchange(socket.yielded, false)) {
-      const PartialPacket waiting = std::move(socket.partial);
-      feed(socket, waiting.bytes());
-    } else if (is_full(socket)) {
-      wait_for_output(socket);
-    } else if (socket.paused || socket.congested) {
-      // Whoever lets it go on has its interest registered again.
-    } else if (socket.partial.is_large()) {
-      read_rest_of_packet(socket);
-    } else {
-      const bool known = socket.state != Connection::State::kAwaitsConnect;
-      read(socket, known ? busy_read_bytes_ : kShortReadBytes);
-    }
+    read_next(queue);
+    if (&queue != &busy_) continue;
     const auto end = Clock::now();
     if (end - begin > turn_time_ / 2) {
       busy_read_bytes_ = std::max(busy_read_bytes_ / 2, kLeastBusyReadBytes);
@@ -192,24 +206,32 @@ void ShardThread::read_busy_sockets() {
       busy_read_bytes_ = std::min(busy_read_bytes_ * 2, kReadBufferBytes);
     }
     begin = end;
-  } while (!busy_.empty() && !turn_is_long());
+  } while (!queue.empty() && !turn_is_long());
 }
 
-void ShardThread::take_next_busy(Socket& socket) {
-  busy_.pop_front();
-  socket.queued = false;
-  if (!std::exchange(socket.set_aside, false)) return;
-  --aside_;
-  set_interest(socket, wanted_events(socket));
-}
-
-// Thousands may wait here; the loop would report them all in each turn, and others not in every one.
-void ShardThread::set_aside_busy() {
-  for (; aside_ < busy_.size(); ++aside_) {
-    Socket& socket = *busy_[aside_];
-    socket.set_aside = true;
-    set_interest(socket, wanted_events(socket));
+void ShardThread::read_next(ReadQueue& queue) {
+  const auto [socket, was_aside] = queue.take();
+  if (was_aside) set_interest(socket, wanted_events(socket));
+  if (socket.closing) {
+    wait_for_end(socket);
+  } else if (std::exchange(socket.yielded, false)) {
+    const PartialPacket waiting = std::move(socket.partial);
+    feed(socket, waiting.bytes());
+  } else if (is_full(socket)) {
+    wait_for_output(socket);
+  } else if (socket.paused || socket.congested) {
+    // Whoever lets it go on has its interest registered again.
+  } else if (socket.partial.is_large()) {
+    read_rest_of_packet(socket);
+  } else {
+    const bool known = socket.state != Connection::State::kAwaitsConnect;
+    read(socket, known ? busy_read_bytes_ : kShortReadBytes);
   }
+}
+
+void ShardThread::set_aside_queued() {
+  for (ReadQueue* queue : {&newcomers_, &busy_})
+    queue->set_aside([this](Socket& socket) { set_interest(socket, wanted_events(socket)); });
 }
 
 // A large packet is under way: what is missing is read to its place, and what follows it into the read buffer.
@@ -245,7 +267,8 @@ void ShardThread::settle(Socket& socket) {
     mark_blocked(socket);
     set_interest(socket, wanted_events(socket));
   }
-  if (socket.gone || socket.buffered || socket.queued || socket.paused || socket.congested || socket.waits_for_output)
+  if (socket.gone || socket.buffered || socket.waits != Socket::Waits::kNot || socket.paused || socket.congested ||
+      socket.waits_for_output)
     return;
   if (!socket.transport->has_buffered()) return;
   socket.buffered = true;
@@ -275,8 +298,10 @@ void ShardThread::wait_for_end(Socket& socket) {
 bool ShardThread::feed(Socket& socket, BytesView bytes, BytesView following) {
   using Then = broker::Shard::Received::Then;
   const bool stranger = socket.state == Connection::State::kAwaitsConnect;
+  const std::uint64_t sent = messages_sent();
   const broker::Shard::Received received = shard_.receive(socket, bytes);
   if (socket.gone) return false;
+  charge_messages(socket, messages_sent() - sent);
   if (stranger && socket.session != nullptr)
     socket.door->adapt_to_keep_alive(socket.transport->fd(), socket.keep_alive_s);
   const BytesView rest = bytes.substr(std::min(received.consumed, bytes.size()));
@@ -295,8 +320,8 @@ bool ShardThread::feed(Socket& socket, BytesView bytes, BytesView following) {
     case Then::kYield:
       socket.partial.append(rest, 0);
       socket.partial.append(following, 0);
-      socket.busy = socket.yielded = true;
-      if (!std::exchange(socket.queued, true)) busy_.push_back(&socket);
+      socket.yielded = true;
+      if (socket.waits == Socket::Waits::kNot) (socket.busy ? busy_ : unfinished_).push(socket);
       return false;
     case Then::kClosed:
       settle(socket);

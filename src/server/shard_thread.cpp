@@ -14,7 +14,10 @@ namespace petrel::server {
 namespace {
 
 // More than can be accepted in a turn.
-constexpr std::size_t kGravesPerTurn = std::size_t{2} * net::Listener::kAcceptsPerTurn;
+constexpr std::size_t kGravesPerTurn = std::size_t{3} * net::Listener::kAcceptsPerTurn;
+// So many connections may wait for their first packet to be read, or for what their end leads to, before no more are
+// accepted.
+constexpr std::size_t kMostNewcomers = 512, kMostBroken = 2048;
 
 }  // namespace
 
@@ -104,15 +107,19 @@ void ShardThread::begin_turn(TimeMs now) {
   limited_.advance(now);
   if (trims_ && now >= trimmer_.next_look()) trimmer_.look(now, packets_of_all());
   shard_.begin_turn(now);
-  for (auto& listener : listeners_) listener->resume_if_due(now);
+  pace_listeners();
   for (auto& gate : gates_) gate->advance(now);
   if (inbox_full_.load(std::memory_order_acquire)) take_inbox();
   end_lingering();
   resume_after_congestion();
   others_wait_ = is_short_;
-  if (work_ == Work::kAll || work_ == Work::kShard) shard_.do_waiting_work();
-  if (work_ == Work::kAll || work_ == Work::kBroken) end_broken();
+  if (does(Work::kShard)) {
+    extend_time(2);
+    shard_.do_waiting_work();
+  }
+  if (does(Work::kBroken)) end_broken();
   others_wait_ = false;
+  read_queued(unfinished_);
   read_buffered();
 }
 
@@ -123,8 +130,9 @@ void ShardThread::end_turn() {
     flush_dirty();
   }
   others_wait_ = is_short_;
-  if (work_ == Work::kAll || work_ == Work::kBusy) read_busy_sockets();
-  set_aside_busy();
+  if (does(Work::kNewcomers)) read_queued(newcomers_);
+  if (does(Work::kBusy)) read_queued(busy_);
+  set_aside_queued();
   shard_.end_turn();
   resume_reading();
   others_wait_ = false;
@@ -132,6 +140,17 @@ void ShardThread::end_turn() {
   flush_all();
   if (shutting_down_ || shutdown_grace_ms_.load(std::memory_order_acquire) >= 0) progress_shutdown();
   clear_graveyard();
+}
+
+// New connections wait in the system's queue while many are waiting here: there they cost nothing.
+void ShardThread::pace_listeners() {
+  // To go on, far fewer must wait than to stop: it is not to change all the time.
+  const std::size_t share = listeners_held_ ? 4 : 1;
+  listeners_held_ = newcomers_.size() > kMostNewcomers / share || broken_.size() > kMostBroken / share;
+  for (auto& listener : listeners_) {
+    listener->hold(listeners_held_);
+    listener->resume_if_due(now_);
+  }
 }
 
 // What was waiting for a commit may go on reading; that makes work for the same turn.
@@ -178,9 +197,9 @@ TimeMs ShardThread::next_deadline() {
 }
 
 bool ShardThread::has_work() {
-  return !dirty_.empty() || !unhurried_.empty() || !graveyard_.empty() || !resumed_.empty() || !buffered_.empty() ||
-         (!held_back_ && (!busy_.empty() || !broken_.empty())) || inbox_full_.load(std::memory_order_seq_cst) ||
-         store_ready_.exchange(false, std::memory_order_seq_cst) ||
+  return !dirty_.empty() || !unhurried_.empty() || !unfinished_.empty() || !graveyard_.empty() || !resumed_.empty() ||
+         !buffered_.empty() || (!held_back_ && (!newcomers_.empty() || !busy_.empty() || !broken_.empty())) ||
+         inbox_full_.load(std::memory_order_seq_cst) || store_ready_.exchange(false, std::memory_order_seq_cst) ||
          (!shutting_down_ && shutdown_grace_ms_.load(std::memory_order_seq_cst) >= 0);
 }
 
@@ -282,13 +301,12 @@ std::unique_ptr<Socket> ShardThread::give_up(Socket& socket) {
   if (socket.flush_requested) forget_output(socket);
   if (!resumed_.empty()) forget(resumed_);
   if (!congested_.empty()) forget(congested_);
-  if (socket.queued) forget(busy_);
-  if (std::exchange(socket.set_aside, false)) --aside_;
+  if (socket.waits != Socket::Waits::kNot) queue_of(socket.waits).remove(socket);
   if (socket.buffered) forget(buffered_);
   socket.buffered = false;
   if (socket.closing) forget_lingering(socket);
   if (socket.broken) std::erase_if(broken_, [&](const Broken& broken) { return broken.socket == &socket; });
-  socket.flush_requested = socket.queued = false;
+  socket.flush_requested = false;
   return taken;
 }
 

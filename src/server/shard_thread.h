@@ -24,6 +24,7 @@
 #include "net/listener.h"
 #include "net/proxy_gate.h"
 #include "server/heap_trimmer.h"
+#include "server/read_queue.h"
 #include "server/socket.h"
 #include "storage/store.h"
 
@@ -57,6 +58,10 @@ class ShardThread final : private broker::ShardHost, private net::TurnHooks {
  private:
   friend class Socket;
 
+  // Work that can wait: the shard's own, connections that broke in writing, new connections, sockets with much to read.
+  // A short turn does one kind, in rotation.
+  enum class Work : std::uint8_t { kShard, kBroken, kNewcomers, kBusy, kAll, kNone };
+
   static constexpr std::size_t kReadBufferBytes = 262'144;
   static constexpr std::uint32_t kReads = EPOLLIN | EPOLLRDHUP;
 
@@ -70,7 +75,11 @@ class ShardThread final : private broker::ShardHost, private net::TurnHooks {
   void begin_time();
   void extend_time(int quarters);
   void choose_work();
+  bool is_due(Work work) const;
+  bool owes_much() const;
+  bool does(Work work) const { return work_ == work || work_ == Work::kAll; }
   void hold_back(bool how);
+  void pace_listeners();
 
   // net::TurnHooks
   void begin_turn(TimeMs now) override;
@@ -84,9 +93,11 @@ class ShardThread final : private broker::ShardHost, private net::TurnHooks {
   std::unique_ptr<Socket> give_up(Socket& socket);
   void on_readable(Socket& socket, bool ends = false);
   void read(Socket& socket, std::size_t most_bytes);
-  void read_busy_sockets();
-  void take_next_busy(Socket& socket);
-  void set_aside_busy();
+  ReadQueue& queue_of(Socket::Waits waits);
+  void read_queued(ReadQueue& queue);
+  void read_next(ReadQueue& queue);
+  void set_aside_queued();
+  void charge_messages(Socket& socket, std::uint64_t messages);
   std::uint64_t messages_sent() const;
   std::size_t calm_bytes(const Socket& socket) const;
   bool feed(Socket& socket, BytesView bytes, BytesView following = {});
@@ -144,6 +155,7 @@ class ShardThread final : private broker::ShardHost, private net::TurnHooks {
   broker::Shard shard_;
   std::vector<ShardThread*> peers_;
   std::vector<std::unique_ptr<net::Listener>> listeners_;
+  bool listeners_held_ = false;  // too many connections are new, or at their end
   std::vector<std::unique_ptr<net::ProxyGate>> gates_;
 
   std::vector<std::unique_ptr<Socket>> sockets_;
@@ -158,13 +170,14 @@ class ShardThread final : private broker::ShardHost, private net::TurnHooks {
     Socket* socket;  // null: gone already
     TimeMs deadline;
   };
-  std::deque<Lingering> lingering_;    // closing, by deadline
-  std::uint64_t first_lingering_ = 0;  // number of lingering_.front()
-  bool held_back_ = false;             // work that can wait does, for another thread is behind
-  std::vector<Socket*> congested_;     // not read because another shard is behind
-  std::deque<Socket*> busy_;           // readable, and with much to read, in the order in which their turn comes
-  std::size_t aside_ = 0;              // so many of them, the first, are set aside
-  std::size_t busy_read_bytes_;        // what one of them may bring at a time
+  std::deque<Lingering> lingering_;                   // closing, by deadline
+  std::uint64_t first_lingering_ = 0;                 // number of lingering_.front()
+  bool held_back_ = false;                            // work that can wait does, for another thread is behind
+  std::vector<Socket*> congested_;                    // not read because another shard is behind
+  ReadQueue unfinished_{Socket::Waits::kUnfinished};  // they send little, but had to give way
+  ReadQueue newcomers_{Socket::Waits::kNewcomer};     // their CONNECT is awaited
+  ReadQueue busy_{Socket::Waits::kBusy};              // they have sent much
+  std::size_t busy_read_bytes_;                       // what one of them may bring at a time
   struct Broken {
     Socket* socket;
     net::IoResult result;
@@ -176,9 +189,7 @@ class ShardThread final : private broker::ShardHost, private net::TurnHooks {
   std::chrono::steady_clock::time_point turn_end_{};  // what can wait does from then on
   std::chrono::microseconds turn_time_{};
   bool is_short_ = false;
-  // Work that can wait: the shard's own, connections that broke in writing, sockets with much to read. A short turn
-  // does one kind, in rotation.
-  enum class Work : std::uint8_t { kShard, kBroken, kBusy, kAll, kNone } work_ = Work::kAll;
+  Work work_ = Work::kAll;
   unsigned rotation_ = 0;
   TimeMs worked_at_ = 0;
   bool others_wait_ = false;  // what is done now can wait, and so can what it sends

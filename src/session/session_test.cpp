@@ -246,6 +246,13 @@ TEST(TopicAliases, IncomingKnowsOnlyWhatWasDefined_MQTT_3_3_2_8) {
   EXPECT_EQ(in.find(2), "c/d");
 }
 
+TEST(TopicAliases, TopicsOfOneHashAreKeptApart) {
+  OutgoingAliases out(4);
+  EXPECT_FALSE(out.use("one/topic", 7).topic_known);
+  EXPECT_TRUE(out.use("one/topic", 7).topic_known);
+  EXPECT_FALSE(out.use("another", 7).topic_known);
+}
+
 TEST(TopicAliases, OutgoingNeverUsesAnAliasForAnotherTopic) {
   std::mt19937 random(1);
   OutgoingAliases out(4);

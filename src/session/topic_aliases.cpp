@@ -4,12 +4,16 @@
 
 namespace petrel::session {
 
-OutgoingAliases::Alias OutgoingAliases::use(std::string_view topic) {
+std::uint32_t OutgoingAliases::hash(std::string_view topic) {
+  return static_cast<std::uint32_t>(std::hash<std::string_view>{}(topic));
+}
+
+OutgoingAliases::Alias OutgoingAliases::use(std::string_view topic, std::uint32_t hash) {
   if (topic.size() < kShortestTopicBytes || slots_.empty()) return {};
-  const std::size_t index = std::hash<std::string_view>{}(topic) % slots_.size();
+  const std::size_t index = hash % slots_.size();
   Slot& slot = slots_[index];
   const auto alias = static_cast<std::uint16_t>(index + 1);
-  if (slot.topic == topic) {
+  if (slot.hash == hash && slot.topic == topic) {
     if (slot.credit < kMaxCredit) ++slot.credit;
     return {alias, true};
   }
@@ -18,6 +22,7 @@ OutgoingAliases::Alias OutgoingAliases::use(std::string_view topic) {
     return {};
   }
   slot.topic.assign(topic);
+  slot.hash = hash;
   slot.credit = 1;
   return {alias, false};
 }

@@ -42,13 +42,17 @@ class OutgoingAliases {
     std::uint16_t alias = 0;   // 0: send the topic as it is
     bool topic_known = false;  // the peer knows the alias: leave the topic empty
   };
-  Alias use(std::string_view topic);
+  // Of a message with many receivers the hash is taken once.
+  static std::uint32_t hash(std::string_view topic);
+  Alias use(std::string_view topic, std::uint32_t hash);
+  Alias use(std::string_view topic) { return use(topic, hash(topic)); }
   // What the peer was told is not certain to arrive (the packet was not sent): forget the slot.
   void forget(std::uint16_t alias) { slots_[alias - 1] = Slot{}; }
 
  private:
   struct Slot {
     std::string topic;
+    std::uint32_t hash = 0;  // of the topic
     std::uint8_t credit = 0;
   };
   static constexpr std::uint8_t kMaxCredit = 4;

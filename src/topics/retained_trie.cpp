@@ -16,8 +16,8 @@ namespace petrel::topics {
 namespace {
 
 // A call looks at this many topics that do not match, and this many more per value that is asked for.
-constexpr std::size_t kFreeVisits = 256;
-constexpr std::size_t kVisitsPerValue = 8;
+constexpr std::size_t kFreeVisits = 128;
+constexpr std::size_t kVisitsPerValue = 4;
 
 // The literal levels of a filter up to its next wildcard, with `#`'s parent: what every match has in that place.
 std::string_view literal_beginning(std::string_view levels) {

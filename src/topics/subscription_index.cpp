@@ -214,6 +214,11 @@ bool SubscriptionIndex::unsubscribe(Node* node, SubscriberId subscriber) {
   return impl_->remove(node, subscriber);
 }
 
+void SubscriptionIndex::unsubscribe(std::span<Node* const> nodes, SubscriberId subscriber) {
+  const std::unique_lock lock(impl_->mutex);
+  for (Node* node : nodes) impl_->remove(node, subscriber);
+}
+
 std::string SubscriptionIndex::filter(const Node* node) const {
   const std::shared_lock lock(impl_->mutex);
   return impl_->text_of(node);

@@ -9,6 +9,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -145,6 +146,8 @@ class SubscriptionIndex {
   // False if there was no such subscription.
   bool unsubscribe(std::string_view filter, SubscriberId subscriber);
   bool unsubscribe(Node* node, SubscriberId subscriber);
+  // Of several at once, for which others wait once.
+  void unsubscribe(std::span<Node* const> nodes, SubscriberId subscriber);
   std::string filter(const Node* node) const;
   // The handle of a filter (shared or not) if anybody subscribes to it; to be compared with one's own.
   const Node* find(std::string_view filter) const;
