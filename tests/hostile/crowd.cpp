@@ -77,7 +77,8 @@ bool FrameCheck::header_byte(std::uint8_t byte) {
   return true;
 }
 
-Crowd::Crowd(const Door& door, std::uint64_t seed) : door_(door), random_(seed), epoll_(epoll_create1(EPOLL_CLOEXEC)) {}
+Crowd::Crowd(const Door& door, std::uint64_t seed, std::chrono::seconds patience)
+    : door_(door), patience_(patience), random_(seed), epoll_(epoll_create1(EPOLL_CLOEXEC)) {}
 
 Crowd::~Crowd() { ::close(epoll_); }
 
@@ -109,7 +110,7 @@ void Crowd::open(Plan plan) {
     throw Failure(fmt::format("cannot connect (stream seed {}): {}", plan.seed, std::strerror(errno)));
   peer.out = std::move(plan.bytes);
   peer.plan = std::move(plan);
-  peer.due = Clock::now() + kPatience;
+  peer.due = Clock::now() + patience_;
   peer.index = peers_.size();
   epoll_event event{EPOLLOUT, {.ptr = &peer}};
   epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &event);
@@ -179,7 +180,7 @@ bool Crowd::send_piece(Peer& peer) {
   if (sent > 0) {
     peer.sent += static_cast<std::size_t>(sent);
     counts_.sent_bytes += static_cast<std::uint64_t>(sent);
-    if (peer.plan.end != Plan::End::kStay) peer.due = Clock::now() + kPatience;
+    if (peer.plan.end != Plan::End::kStay) peer.due = Clock::now() + patience_;
   } else if (errno != EAGAIN) {
     refused(peer);
     return false;
@@ -198,7 +199,7 @@ void Crowd::all_sent(Peer& peer) {
   switch (peer.plan.end) {
     case Plan::End::kHalfClose:
       peer.half_closed = true;
-      peer.due = Clock::now() + kPatience;
+      peer.due = Clock::now() + patience_;
       shutdown(peer.channel->fd(), SHUT_WR);
       break;
     case Plan::End::kReset:
@@ -249,7 +250,7 @@ void Crowd::end_overdue(Clock::time_point now) {
     if (peer.due > now) continue;
     if (peer.half_closed)
       throw Failure(fmt::format("stuck: the broker has not hung up within {} s after the end of stream seed {}",
-                                kPatience.count(), peer.plan.seed));
+                                patience_.count(), peer.plan.seed));
     end(peer, true);
   }
   ended_.clear();

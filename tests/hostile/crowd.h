@@ -1,7 +1,7 @@
 // Many hostile connections in one epoll set. An attack opens peers with what they are to send and how they are to end,
 // and calls turn() until its time is over; what the broker answers is only checked for its framing.
 //
-// Whoever half-closes must be hung up on by the broker within kPatience: otherwise a descriptor is stuck, which is a
+// Whoever half-closes must be hung up on by the broker within its patience: otherwise a descriptor is stuck, which is a
 // Failure that names the stream's seed.
 //
 // Threads: one. The door outlives it. Peers live until turn() has ended them.
@@ -92,9 +92,7 @@ struct Counts {
 
 class Crowd {
  public:
-  static constexpr std::chrono::seconds kPatience{20};
-
-  Crowd(const Door& door, std::uint64_t seed);
+  Crowd(const Door& door, std::uint64_t seed, std::chrono::seconds patience);
   ~Crowd();
   Crowd(const Crowd&) = delete;
   Crowd& operator=(const Crowd&) = delete;
@@ -119,6 +117,7 @@ class Crowd {
   void watch(Peer& peer);
 
   const Door& door_;
+  const std::chrono::seconds patience_;
   RandomSource random_;
   int epoll_ = -1;
   std::vector<std::unique_ptr<Peer>> peers_;

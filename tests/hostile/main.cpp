@@ -34,6 +34,7 @@ struct Options {
   bool calm = false;
   std::uint32_t limit_us = 1'000'000;
   int real_time = 0;
+  unsigned patience_s = 20;
 };
 
 std::vector<Attack> all_attacks() {
@@ -113,7 +114,7 @@ class Run {
 
   void fight(const Attack& attack, Clock::time_point until) {
     const std::uint64_t seed = options_.seed ^ std::hash<std::string_view>{}(attack.name);
-    Crowd crowd(door_, seed);
+    Crowd crowd(door_, seed, std::chrono::seconds(options_.patience_s));
     json line{{"attack", attack.name}};
     try {
       RandomSource random(seed);
@@ -186,6 +187,10 @@ int parse_and_run(int argc, char** argv) {
   app.add_option("--corpus", options.corpus, "The folder with decode_*/")->capture_default_str();
   app.add_flag("--calm", options.calm, "Be the well-behaved clients");
   app.add_option("--limit-us", options.limit_us, "Of the latencies of well-behaved clients: count those beyond")
+      ->capture_default_str();
+  app.add_option("--patience", options.patience_s,
+                 "So many seconds after the end of what it sends, a connection that is still open is stuck")
+      ->check(CLI::Range(1, 3600))
       ->capture_default_str();
   app.add_option("--real-time", options.real_time, "Run with this real-time priority (SCHED_RR)")
       ->check(CLI::Range(1, 99));
