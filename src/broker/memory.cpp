@@ -22,11 +22,15 @@ constexpr std::size_t kOutputWhenFull = 16'384;
 }  // namespace
 
 void Shard::watch_memory() {
-  if (settings_.max_memory_bytes == 0 || now_ < memory_due_) return;
-  memory_due_ = now_ + kLookEveryMs;
-  const std::size_t most = settings_.max_memory_bytes;
-  const std::uint64_t used = MemoryLedger::total_bytes();
-  const bool full = used >= (memory_full_ ? most - most / kFreeParts : most);
+  if (settings_.max_memory_bytes == 0) return;
+  // What one shard has seen holds for all: a publisher that one refuses is not taken by another.
+  bool full = shared_.memory_full.load(std::memory_order_acquire);
+  if (now_ >= memory_due_) {
+    memory_due_ = now_ + kLookEveryMs;
+    const std::size_t most = settings_.max_memory_bytes;
+    const bool was_full = std::exchange(full, MemoryLedger::total_bytes() >= (full ? most - most / kFreeParts : most));
+    if (full != was_full) shared_.memory_full.store(full, std::memory_order_release);
+  }
   if (full != memory_full_) enter_memory_state(full);
   // A publisher may itself be who does not take its messages away: its turn to be read comes, or its end.
   while (memory_full_ && !memory_waits_.empty() && now_ - memory_waits_.front().since >= settings_.write_timeout_ms)

@@ -75,6 +75,28 @@ TEST(Memory, HoldsForAllShards) {
   EXPECT_EQ(full.writer.publish("hoard", body()), kSuccess);
 }
 
+// What the other shard saw first holds, though a little was given back since.
+TEST(Memory, IsUsedUpForAllShardsAtOnce) {
+  TestBroker broker(settings(), 2);
+  TestClient& hoarder = broker.open();
+  EXPECT_EQ(hoarder.connect("hoarder", false, 3600), kSuccess);
+  EXPECT_EQ(hoarder.subscribe("hoard"), kGrantedQos1);
+  hoarder.disconnect();
+  TestClient& old = broker.open(ProtocolVersion::kV311);
+  EXPECT_EQ(old.connect("old"), kSuccess);
+  LedgerShare<MemoryLedger::Use::kInput> input;
+  input.set(kRoom);
+  broker.shard(1 - old.shard_index).begin_turn(broker.now() + 1);
+  input.set(kRoom - kRoom / 20);
+  ASSERT_LT(MemoryLedger::total_bytes(), broker.shared().settings.max_memory_bytes);
+  EXPECT_EQ(old.publish("hoard", "waits"), std::nullopt);
+  EXPECT_TRUE(old.is_paused);
+  EXPECT_THAT(broker.log(), HasSubstr("publisher is not read"));
+  input.set(0);
+  broker.pass(kMoment);
+  EXPECT_TRUE(old.take(wire::PacketType::kPuback).has_value());
+}
+
 TEST(Memory, ReadersThatKeepUpAreServed) {
   FullBroker full;
   TestClient& reader = full.writer;

@@ -44,7 +44,8 @@ struct SharedState {
   StoreHealth store_health;
   std::function<std::vector<storage::StoreMetric>()> store_metrics;  // set before the shards begin, called by any
   std::function<Histogram::Values()> store_commit_times;             // likewise
-  std::mutex filter_work;  // held by the shard that works off long packets of filters, a share at a time
+  std::atomic<bool> memory_full{false};  // limits.max_memory_bytes is reached; written when that changes
+  std::mutex filter_work;                // held by the shard that works off long packets of filters, a share at a time
   // At present; written when a connection or session begins or ends, never on the way of a message.
   std::atomic<std::size_t> connections{0};  // of the network, whether or not their CONNECT has come
   std::atomic<std::size_t> clients{0}, most_clients{0};
