@@ -25,45 +25,63 @@ constexpr std::size_t kEndedAtOnce = 8;
 constexpr std::size_t kDiscardedPerTurn = 500, kBytesOfDiscarding = 1024;
 // A filter is worth one for itself and one for each so many bytes.
 constexpr std::size_t kBytesOfWork = 64;
+// To find that filters are well-formed takes far less.
+constexpr std::size_t kBytesOfChecking = 512;
 
 std::size_t work_of(std::string_view filter) { return 1 + filter.size() / kBytesOfWork; }
 
 }  // namespace
 
-// More than is worked off at once: of such a packet nothing is, for another shard may be at one.
-bool Shard::is_long(std::size_t filters) const { return filters > filter_work_per_turn_ / kSharesPerTurn; }
-
 bool Shard::filter_work_left(std::size_t keep) const { return filter_work_left_ > keep; }
 
-void Shard::filter_done(std::string_view filter) { filter_work_left_ -= std::min(filter_work_left_, work_of(filter)); }
+void Shard::filter_work_done(std::size_t work) { filter_work_left_ -= std::min(filter_work_left_, work); }
 
-// True when all are done.
-bool Shard::subscribe_some(Session& session, const wire::Subscribe& packet, wire::Suback& answer, std::size_t keep) {
-  while (answer.reasons.size() < packet.subscriptions.size()) {
-    if (!filter_work_left(keep)) return false;
-    wire::Subscription subscription = packet.subscriptions[answer.reasons.size()];
-    subscription.options.maximum_qos = std::min(subscription.options.maximum_qos, session.connection->maximum_qos);
-    Reason reason = session.connection->is_mounted
-                        ? subscribe_below_mount(session, subscription, packet.subscription_identifier)
-                        : subscribe(session, subscription, packet.subscription_identifier);
-    // 3.x knows only one refusal (3.1.1, 3.9.3); 3.1 not even that, but 0x80 is what its clients are sent.
-    if (wire::is_error(reason) && session.connection->version != wire::ProtocolVersion::kV5)
-      reason = Reason::kUnspecifiedError;
-    answer.reasons.push_back(reason);
-    filter_done(subscription.filter);
+// What is to be left for others when one packet has had its share.
+std::size_t Shard::filter_work_of_others() const {
+  return filter_work_left_ - std::min(filter_work_left_, filter_work_per_turn_ / kSharesPerTurn);
+}
+
+// SUBSCRIBE and UNSUBSCRIBE.
+void Shard::handle_filters(Connection& connection, const wire::Frame& frame) {
+  const auto head = wire::decode_filters_head(connection.version, frame.type, frame.body);
+  if (!head.has_value()) return fail(connection, head.error().reason, head.error().what);
+  if (const auto limit = property_excess(head->user_properties))
+    return fail(connection, Reason::kQuotaExceeded, *limit);
+  FilterPacket packet(frame.type, *head);
+  if (!check_some(connection, packet, filter_work_of_others())) return;
+  // Of a long packet none is worked off at once, for another shard may be at one.
+  const bool is_long = !packet.unchecked.empty() || packet.checked > filter_work_per_turn_ / kSharesPerTurn;
+  if (!is_long && work_off_some(*connection.session, packet, 0))
+    return answer_filters(*connection.session, packet.answer);
+  connection.waits_for_filters = true;
+  filter_work_.push_back(std::make_unique<FilterWork>(connection, std::move(packet)));
+}
+
+// False if the packet is malformed; then its connection ends.
+bool Shard::check_some(Connection& connection, FilterPacket& packet, std::size_t keep) {
+  while (!packet.unchecked.empty() && filter_work_left(keep)) {
+    const std::size_t before = packet.unchecked.size() / kBytesOfChecking;
+    const auto filter = wire::decode_filter(connection.version, packet.type, packet.unchecked);
+    if (!filter.has_value()) {
+      fail(connection, filter.error().reason, filter.error().what);
+      return false;
+    }
+    ++packet.checked;
+    filter_work_done(before - packet.unchecked.size() / kBytesOfChecking);
   }
   return true;
 }
 
-bool Shard::unsubscribe_some(Session& session, const wire::Unsubscribe& packet, wire::Suback& answer,
-                             std::size_t keep) {
-  while (answer.reasons.size() < packet.filters.size()) {
+// True when all are done.
+bool Shard::work_off_some(Session& session, FilterPacket& packet, std::size_t keep) {
+  while (!packet.undone.empty()) {
     if (!filter_work_left(keep)) return false;
-    const std::string_view filter = packet.filters[answer.reasons.size()];
-    const bool below = session.connection->is_mounted && topics::is_valid_filter(filter);
-    answer.reasons.push_back(below ? unsubscribe(session, mounted_filter(session.connection->mount_point(), filter))
-                                   : unsubscribe(session, filter));
-    filter_done(filter);
+    const wire::Subscription subscription =
+        *wire::decode_filter(session.connection->version, packet.type, packet.undone);
+    packet.answer.reasons.push_back(packet.type == PacketType::kSubscribe
+                                        ? subscribe_as_asked(session, subscription, packet.subscription_identifier)
+                                        : unsubscribe_as_asked(session, subscription.filter));
+    filter_work_done(work_of(subscription.filter));
   }
   return true;
 }
@@ -73,27 +91,6 @@ void Shard::answer_filters(Session& session, const wire::Suback& answer) {
   std::string bytes(wire::encoded_size(version, answer), '\0');
   wire::encode(version, answer, bytes.data());
   hold_bytes(session, std::move(bytes), answer.type);
-}
-
-// This turn's share is used up: what is left of the packet waits, and so does what the client sends behind it.
-void Shard::postpone(Connection& connection, const wire::Frame& frame, wire::Suback begun) {
-  auto work = std::make_unique<FilterWork>(connection, frame.body, std::move(begun));
-  // What has been decoded views the packet where it was.
-  const auto moved = [&](std::string_view filter) {
-    return std::string_view(work->body)
-        .substr(static_cast<std::size_t>(filter.data() - frame.body.data()), filter.size());
-  };
-  if (frame.type == PacketType::kSubscribe) {
-    work->subscribe.subscriptions.swap(subscribe_.subscriptions);
-    work->subscribe.subscription_identifier = subscribe_.subscription_identifier;
-    for (wire::Subscription& subscription : work->subscribe.subscriptions)
-      subscription.filter = moved(subscription.filter);
-  } else {
-    work->unsubscribe.filters.swap(unsubscribe_.filters);
-    for (std::string_view& filter : work->unsubscribe.filters) filter = moved(filter);
-  }
-  connection.waits_for_filters = true;
-  filter_work_.push_back(std::move(work));
 }
 
 void Shard::forget_filter_work(Connection& connection) {
@@ -113,17 +110,17 @@ void Shard::continue_filter_work() {
     std::unique_ptr<FilterWork> work = std::move(filter_work_.front());
     filter_work_.pop_front();
     Connection& connection = *work->connection;
-    Session& session = *connection.session;
-    const std::size_t keep = filter_work_left_ - std::min(filter_work_left_, filter_work_per_turn_ / kSharesPerTurn);
-    const bool done = work->answer.type == PacketType::kSuback
-                          ? subscribe_some(session, work->subscribe, work->answer, keep)
-                          : unsubscribe_some(session, work->unsubscribe, work->answer, keep);
-    if (!done) {
+    const std::size_t keep = filter_work_of_others();
+    if (!check_some(connection, work->packet, keep)) {
+      connection.waits_for_filters = false;
+      continue;
+    }
+    if (!work->packet.unchecked.empty() || !work_off_some(*connection.session, work->packet, keep)) {
       filter_work_.push_back(std::move(work));
       continue;
     }
     connection.waits_for_filters = false;
-    answer_filters(session, work->answer);
+    answer_filters(*connection.session, work->packet.answer);
     host_.resume(connection);
   }
   end_some_subscriptions();

@@ -14,9 +14,9 @@ using wire::Qos;
 
 constexpr int kFilters = 5000;
 
-std::deque<std::string> many_filters() {
+std::deque<std::string> many_filters(int count = kFilters) {
   std::deque<std::string> filters;
-  for (int i = 0; i < kFilters; ++i) filters.push_back("many/" + std::to_string(i));
+  for (int i = 0; i < count; ++i) filters.push_back("many/" + std::to_string(i));
   return filters;
 }
 
@@ -77,6 +77,22 @@ TEST_F(FilterWorkTest, UnsubscribeOfManyFilters) {
   const auto unsuback = client_.take(PacketType::kUnsuback);
   ASSERT_TRUE(unsuback);
   EXPECT_EQ(unsuback->body, std::string("\0\10\0", 3) + std::string(kFilters, '\0'));
+}
+
+// Nothing is done of a packet that is malformed, and none of it is worked off before all has been looked at.
+TEST_F(FilterWorkTest, AMistakeInTheLastOfManyFilters) {
+  wire::Subscribe packet;
+  packet.packet_id = 7;
+  const auto filters = many_filters(20 * kFilters);
+  for (const std::string& filter : filters) packet.subscriptions.push_back({filter, {}});
+  packet.subscriptions.back().filter = "\xff";
+  client_.send(packet);
+  EXPECT_FALSE(client_.closed);
+  EXPECT_GT(turns_left(broker_), 2);
+  EXPECT_TRUE(client_.closed);
+  EXPECT_EQ(client_.disconnect_reason(), kMalformedPacket);
+  EXPECT_FALSE(client_.take(PacketType::kSuback));
+  EXPECT_EQ(subscriptions(), 0U);
 }
 
 TEST_F(FilterWorkTest, AConnectionThatEndsTakesItsPacketAlong) {

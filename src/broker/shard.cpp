@@ -236,10 +236,8 @@ bool Shard::dispatch(Connection& connection, const wire::Frame& frame) {
     case PacketType::kPubcomp:
       return handle_acknowledgement(connection, frame);
     case PacketType::kSubscribe:
-      handle_subscribe(connection, frame);
-      return true;
     case PacketType::kUnsubscribe:
-      handle_unsubscribe(connection, frame);
+      handle_filters(connection, frame);
       return true;
     case PacketType::kPingreq:
       if (const auto ok = wire::decode_empty(frame.type, frame.body); !ok.has_value()) {

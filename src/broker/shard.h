@@ -199,10 +199,10 @@ class Shard final : private storage::LaneEvents, private storage::Recovery {
   bool handle_acknowledgement(Connection& connection, const wire::Frame& frame);
 
   // subscribe.cpp
-  void handle_subscribe(Connection& connection, const wire::Frame& frame);
+  Reason subscribe_as_asked(Session& session, wire::Subscription asked, std::uint32_t identifier);
   Reason subscribe(Session& session, const wire::Subscription& subscription, std::uint32_t identifier);
   Reason subscribe_below_mount(Session& session, const wire::Subscription& asked, std::uint32_t identifier);
-  void handle_unsubscribe(Connection& connection, const wire::Frame& frame);
+  Reason unsubscribe_as_asked(Session& session, std::string_view filter);
   Reason unsubscribe(Session& session, std::string_view filter);
   bool continue_replays(Session& session);
   bool room_for_replay(Session& session);
@@ -214,13 +214,13 @@ class Shard final : private storage::LaneEvents, private storage::Recovery {
   void keep_house();
 
   // filter_work.cpp
-  bool is_long(std::size_t filters) const;
   bool filter_work_left(std::size_t keep) const;
-  void filter_done(std::string_view filter);
-  bool subscribe_some(Session& session, const wire::Subscribe& packet, wire::Suback& answer, std::size_t keep);
-  bool unsubscribe_some(Session& session, const wire::Unsubscribe& packet, wire::Suback& answer, std::size_t keep);
+  void filter_work_done(std::size_t work);
+  std::size_t filter_work_of_others() const;
+  void handle_filters(Connection& connection, const wire::Frame& frame);
+  bool check_some(Connection& connection, FilterPacket& packet, std::size_t keep);
+  bool work_off_some(Session& session, FilterPacket& packet, std::size_t keep);
   void answer_filters(Session& session, const wire::Suback& answer);
-  void postpone(Connection& connection, const wire::Frame& frame, wire::Suback begun);
   void forget_filter_work(Connection& connection);
   void continue_filter_work();
   void end_subscriptions(Session& session);
@@ -394,8 +394,6 @@ class Shard final : private storage::LaneEvents, private storage::Recovery {
   topics::MatchCache cache_;
   std::string scratch_;
   std::string mounted_topic_;  // of the PUBLISH under way
-  wire::Subscribe subscribe_;  // reused between packets
-  wire::Unsubscribe unsubscribe_;
 
   struct StringHash {
     using is_transparent = void;

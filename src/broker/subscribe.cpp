@@ -9,7 +9,6 @@
 
 namespace petrel::broker {
 
-using wire::PacketType;
 using wire::Qos;
 
 namespace {
@@ -20,17 +19,14 @@ constexpr std::size_t kVisitsOfSearch = 384;
 
 }  // namespace
 
-void Shard::handle_subscribe(Connection& connection, const wire::Frame& frame) {
-  const auto ok = wire::decode_subscribe(connection.version, frame.body, subscribe_);
-  if (!ok.has_value()) return fail(connection, ok.error().reason, ok.error().what);
-  if (const auto limit = property_excess(subscribe_.user_properties))
-    return fail(connection, Reason::kQuotaExceeded, *limit);
-  Session& session = *connection.session;
-  wire::Suback answer;
-  answer.packet_id = subscribe_.packet_id;
-  if (is_long(subscribe_.subscriptions.size()) || !subscribe_some(session, subscribe_, answer, 0))
-    return postpone(connection, frame, std::move(answer));
-  answer_filters(session, answer);
+wire::ReasonCode Shard::subscribe_as_asked(Session& session, wire::Subscription asked, std::uint32_t identifier) {
+  const Connection& connection = *session.connection;
+  asked.options.maximum_qos = std::min(asked.options.maximum_qos, connection.maximum_qos);
+  const Reason reason =
+      connection.is_mounted ? subscribe_below_mount(session, asked, identifier) : subscribe(session, asked, identifier);
+  // 3.x knows only one refusal (3.1.1, 3.9.3); 3.1 not even that, but 0x80 is what its clients are sent.
+  return wire::is_error(reason) && connection.version != wire::ProtocolVersion::kV5 ? Reason::kUnspecifiedError
+                                                                                    : reason;
 }
 
 wire::ReasonCode Shard::subscribe(Session& session, const wire::Subscription& subscription, std::uint32_t identifier) {
@@ -102,18 +98,10 @@ wire::ReasonCode Shard::subscribe_below_mount(Session& session, const wire::Subs
   return subscribe(session, mounted, identifier);
 }
 
-void Shard::handle_unsubscribe(Connection& connection, const wire::Frame& frame) {
-  const auto ok = wire::decode_unsubscribe(connection.version, frame.body, unsubscribe_);
-  if (!ok.has_value()) return fail(connection, ok.error().reason, ok.error().what);
-  if (const auto limit = property_excess(unsubscribe_.user_properties))
-    return fail(connection, Reason::kQuotaExceeded, *limit);
-  Session& session = *connection.session;
-  wire::Suback answer;
-  answer.type = PacketType::kUnsuback;
-  answer.packet_id = unsubscribe_.packet_id;
-  if (is_long(unsubscribe_.filters.size()) || !unsubscribe_some(session, unsubscribe_, answer, 0))
-    return postpone(connection, frame, std::move(answer));
-  answer_filters(session, answer);
+wire::ReasonCode Shard::unsubscribe_as_asked(Session& session, std::string_view filter) {
+  const Connection& connection = *session.connection;
+  if (!connection.is_mounted || !topics::is_valid_filter(filter)) return unsubscribe(session, filter);
+  return unsubscribe(session, mounted_filter(connection.mount_point(), filter));
 }
 
 wire::ReasonCode Shard::unsubscribe(Session& session, std::string_view filter) {

@@ -44,53 +44,69 @@ Result<SubscriptionOptions, Error> read_options(ProtocolVersion version, std::ui
 
 }  // namespace
 
-Result<void, Error> decode_subscribe(ProtocolVersion version, BytesView body, Subscribe& out) {
+Result<FiltersHead, Error> decode_filters_head(ProtocolVersion version, PacketType type, BytesView body) {
   Cursor cursor(body);
-  out.subscriptions.clear();
-  out.subscription_identifier = 0;
-  out.user_properties = {};
-  if (const auto error = read_packet_id(cursor, out.packet_id)) return *error;
+  FiltersHead head;
+  if (const auto error = read_packet_id(cursor, head.packet_id)) return *error;
   if (version == ProtocolVersion::kV5) {
-    PropertyReader reader(cursor, packet_bit(PacketType::kSubscribe));
+    PropertyReader reader(cursor, packet_bit(type));
     while (const auto property = reader.next()) {
       if (property->id != PropertyId::kSubscriptionIdentifier) continue;
       if (property->number == 0) reader.refuse(protocol_error("subscription identifier 0 (3.8.2.1.2)"));
-      out.subscription_identifier = property->number;
+      head.subscription_identifier = property->number;
     }
     if (reader.error()) return *reader.error();
-    out.user_properties = reader.user_properties();
+    head.user_properties = reader.user_properties();
   }
-  while (!cursor.empty()) {
-    const auto filter = read_filter(cursor);
-    if (!filter.has_value()) return filter.error();
+  head.filters = cursor.rest();
+  if (!head.filters.empty()) return head;
+  if (type == PacketType::kSubscribe) return protocol_error("SUBSCRIBE without a topic filter [MQTT-3.8.3-2]");
+  return protocol_error("UNSUBSCRIBE without a topic filter [MQTT-3.10.3-2]");
+}
+
+Result<Subscription, Error> decode_filter(ProtocolVersion version, PacketType type, BytesView& filters) {
+  Cursor cursor(filters);
+  Subscription subscription;
+  const auto filter = read_filter(cursor);
+  if (!filter.has_value()) return filter.error();
+  subscription.filter = *filter;
+  if (type == PacketType::kSubscribe) {
     const std::uint8_t bits = cursor.u8();
     if (!cursor.ok()) return malformed("subscription options are missing");
     const auto options = read_options(version, bits, *filter);
     if (!options.has_value()) return options.error();
-    out.subscriptions.push_back({*filter, *options});
+    subscription.options = *options;
   }
-  if (out.subscriptions.empty()) return protocol_error("SUBSCRIBE without a topic filter [MQTT-3.8.3-2]");
+  filters = cursor.rest();
+  return subscription;
+}
+
+Result<void, Error> decode_subscribe(ProtocolVersion version, BytesView body, Subscribe& out) {
+  const auto head = decode_filters_head(version, PacketType::kSubscribe, body);
+  if (!head.has_value()) return head.error();
+  out.packet_id = head->packet_id;
+  out.subscription_identifier = head->subscription_identifier;
+  out.user_properties = head->user_properties;
+  out.subscriptions.clear();
+  for (BytesView filters = head->filters; !filters.empty();) {
+    const auto subscription = decode_filter(version, PacketType::kSubscribe, filters);
+    if (!subscription.has_value()) return subscription.error();
+    out.subscriptions.push_back(*subscription);
+  }
   return {};
 }
 
 Result<void, Error> decode_unsubscribe(ProtocolVersion version, BytesView body, Unsubscribe& out) {
-  Cursor cursor(body);
+  const auto head = decode_filters_head(version, PacketType::kUnsubscribe, body);
+  if (!head.has_value()) return head.error();
+  out.packet_id = head->packet_id;
+  out.user_properties = head->user_properties;
   out.filters.clear();
-  out.user_properties = {};
-  if (const auto error = read_packet_id(cursor, out.packet_id)) return *error;
-  if (version == ProtocolVersion::kV5) {
-    PropertyReader reader(cursor, packet_bit(PacketType::kUnsubscribe));
-    while (reader.next()) {
-    }
-    if (reader.error()) return *reader.error();
-    out.user_properties = reader.user_properties();
+  for (BytesView filters = head->filters; !filters.empty();) {
+    const auto subscription = decode_filter(version, PacketType::kUnsubscribe, filters);
+    if (!subscription.has_value()) return subscription.error();
+    out.filters.push_back(subscription->filter);
   }
-  while (!cursor.empty()) {
-    const auto filter = read_filter(cursor);
-    if (!filter.has_value()) return filter.error();
-    out.filters.push_back(*filter);
-  }
-  if (out.filters.empty()) return protocol_error("UNSUBSCRIBE without a topic filter [MQTT-3.10.3-2]");
   return {};
 }
 
