@@ -126,6 +126,10 @@ class FuzzBroker {
           lane(b.store_.open_lane(i, [] {})),
           shard(i, b.shared_, *lane, *this, b.log_, b.random_) {}
     void request_flush(broker::Connection&) override {}
+    void send_now(broker::Connection& connection, std::size_t) override {
+      auto& client = static_cast<FuzzClient&>(connection);
+      if (client.reads && !client.ended) take_output(client);
+    }
     void close(broker::Connection& connection) override { static_cast<FuzzClient&>(connection).ended = true; }
     void resume(broker::Connection& connection) override { static_cast<FuzzClient&>(connection).paused = false; }
     void post(std::uint32_t to, broker::Mail what) override { owner.drivers_[to]->mail.push_back(std::move(what)); }
@@ -174,16 +178,19 @@ class FuzzBroker {
         shard.output_blocked(client);
         return true;
       }
+      take_output(client);
+      client.blocked_since = 0;
+      look_at_answers(client);
+      if (!client.ended && client.wants_drain_notice) shard.output_drained(client);
+      return true;
+    }
+    static void take_output(FuzzClient& client) {
       while (!client.output.empty()) {
         OutputBuffer::Piece piece{};
         client.output.gather({&piece, 1});
         client.answers.append(piece.data, piece.size);
         client.output.consume(piece.size);
       }
-      client.blocked_since = 0;
-      look_at_answers(client);
-      if (!client.ended && client.wants_drain_notice) shard.output_drained(client);
-      return true;
     }
     static void look_at_answers(FuzzClient& client);
 

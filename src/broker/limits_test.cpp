@@ -251,6 +251,27 @@ TEST(Limits, QueuedBytesOfASession) {
   EXPECT_THAT(broker.log(), HasSubstr("limits.max_queued_bytes is reached"));
 }
 
+// What one turn brings may be more than an output may hold: that is not the reader's fault.
+TEST(Limits, QosZeroToAClientThatReadsIsNotDropped) {
+  TestBroker broker({.max_output_bytes = 2000});
+  TestClient& reader = broker.open();
+  EXPECT_EQ(reader.connect("reader"), kSuccess);
+  EXPECT_EQ(reader.subscribe("t", Qos::k0), kSuccess);
+  TestClient& writer = broker.open();
+  EXPECT_EQ(writer.connect("writer"), kSuccess);
+  const std::string body(500, 'x');
+  wire::Publish packet;
+  packet.topic = "t";
+  packet.payload = body;
+  std::string one(wire::encoded_size(writer.speaks, packet), '\0');
+  wire::encode(writer.speaks, packet, one.data());
+  std::string all;
+  for (int i = 0; i < 10; ++i) all += one;
+  writer.send_bytes(all);
+  EXPECT_EQ(reader.messages_waiting(), 10U);
+  EXPECT_EQ(broker.times_reached(Limit::kOutputBytes), 0U);
+}
+
 TEST(Limits, QosZeroToAClientThatDoesNotReadIsDropped) {
   TestBroker broker({.max_output_bytes = 2000});
   TestClient& reader = broker.open();

@@ -206,13 +206,22 @@ void Shard::deliver(Session& session, OutgoingPublish& publish, session::Deliver
 void Shard::send_qos0(Session& session, OutgoingPublish& publish, bool retain,
                       const Ref<const topics::EncodedIdentifiers>& identifiers) {
   const std::size_t held = session.outbound != nullptr ? session.outbound->held_qos0_bytes : 0;
-  if (session.connection->output.size() + held >= max_output_bytes_) return drop_qos0(session);
+  if (!has_room_for_qos0(*session.connection, held)) return drop_qos0(session);
   // It does not overtake what waits for a commit, unless none may come (release_live() has sent what came before it).
   if (held == 0 || trouble_) return append_qos0(session, publish, retain, identifiers.get());
   session::Delivery delivery;
   delivery.retain = retain;
   delivery.identifiers = identifiers;
   hold_qos0(session, publish, std::move(delivery));
+}
+
+// Only who reads slowly loses messages, not who is sent more in one turn than may wait.
+bool Shard::has_room_for_qos0(Connection& connection, std::size_t held) {
+  const auto has_room = [&] { return connection.output.size() + held < max_output_bytes_; };
+  if (has_room()) return true;
+  if (connection.blocked_since != 0 || held >= max_output_bytes_) return false;
+  host_.send_now(connection, max_output_bytes_ - held - 1);
+  return has_room();
 }
 
 void Shard::append_qos0(Session& session, OutgoingPublish& publish, bool retain,
@@ -252,8 +261,7 @@ void Shard::drop_qos0(const Session& session) {
   const bool within = session.connection->output.size() < settings_.max_output_bytes;
   const Limit limit = within ? Limit::kMemoryBytes : Limit::kOutputBytes;
   counters_.reached(limit);
-  if (session.connection->blocked_since != 0)
-    refusals_.warning("messages dropped", {{"client", session.client_id}, {"qos", 0}, {"reason", reached(limit)}});
+  refusals_.warning("messages dropped", {{"client", session.client_id}, {"qos", 0}, {"reason", reached(limit)}});
 }
 
 void Shard::send(Session& session, OutgoingPublish& publish, session::Delivery delivery) {

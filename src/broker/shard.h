@@ -43,6 +43,9 @@ class ShardHost {
  public:
   // The connection has output to send at the end of the turn. Called once until the driver clears flush_requested.
   virtual void request_flush(Connection& connection) = 0;
+  // Of its output, send until no more than `left` bytes are left, as far as the peer takes them at once. Whoever was
+  // found to take none (blocked_since) is left alone.
+  virtual void send_now(Connection& connection, std::size_t left) = 0;
   // Send what is left in the output, then close. The shard has forgotten the connection.
   virtual void close(Connection& connection) = 0;
   // Reading may go on: feed again what receive() left unconsumed.
@@ -255,6 +258,7 @@ class Shard final : private storage::LaneEvents, private storage::Recovery {
   void on_shared_delivery(SharedDelivery shared);
   void deliver(Session& session, OutgoingPublish& publish, session::Delivery delivery);
   void send(Session& session, OutgoingPublish& publish, session::Delivery delivery);
+  bool has_room_for_qos0(Connection& connection, std::size_t held);
   void send_qos0(Session& session, OutgoingPublish& publish, bool retain,
                  const Ref<const topics::EncodedIdentifiers>& identifiers);
   void append_qos0(Session& session, OutgoingPublish& publish, bool retain,

@@ -235,6 +235,10 @@ class TestBroker {
     Driver(TestBroker& b, std::uint32_t i)
         : broker(b), lane(b.store_.open_lane(i, [] {})), shard(i, b.shared_, lane, *this, b.log_, b.random_) {}
     void request_flush(Connection&) override {}
+    void send_now(Connection& connection, std::size_t) override {
+      auto& client = static_cast<TestClient&>(connection);
+      if (client.reads) take_output(client);
+    }
     void close(Connection& connection) override { static_cast<TestClient&>(connection).closed = true; }
     void resume(Connection& connection) override { static_cast<TestClient&>(connection).is_paused = false; }
     void post(std::uint32_t to, Mail what) override { broker.drivers_[to]->mail.push_back(std::move(what)); }
@@ -289,16 +293,20 @@ class TestBroker {
       driver.shard.output_blocked(client);
       return true;
     }
+    take_output(client);
+    client.blocked_since = 0;
+    cut_packets(client);
+    if (!client.closed && client.wants_drain_notice) driver.shard.output_drained(client);
+    return true;
+  }
+
+  static void take_output(TestClient& client) {
     while (!client.output.empty()) {
       OutputBuffer::Piece piece{};
       client.output.gather({&piece, 1});
       client.from_broker_.append(piece.data, piece.size);
       client.output.consume(piece.size);
     }
-    client.blocked_since = 0;
-    cut_packets(client);
-    if (!client.closed && client.wants_drain_notice) driver.shard.output_drained(client);
-    return true;
   }
 
   static void cut_packets(TestClient& client) {

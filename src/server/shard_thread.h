@@ -67,6 +67,7 @@ class ShardThread final : private broker::ShardHost, private net::TurnHooks {
 
   // broker::ShardHost
   void request_flush(broker::Connection& connection) override;
+  void send_now(broker::Connection& connection, std::size_t left) override;
   void close(broker::Connection& connection) override;
   void resume(broker::Connection& connection) override;
   void post(std::uint32_t shard, broker::Mail mail) override;
@@ -108,6 +109,8 @@ class ShardThread final : private broker::ShardHost, private net::TurnHooks {
   void mark_blocked(Socket& socket);
   void wait_for_end(Socket& socket);
   void wait_for_output(Socket& socket);
+  enum class Written : std::uint8_t { kEnough, kMost, kBlocked, kFailed };
+  Written write_output(Socket& socket, std::size_t most, std::size_t left);
   void flush(Socket& socket);
   bool write_held(Socket& socket);
   void write_failed(Socket& socket, const net::IoResult& result);

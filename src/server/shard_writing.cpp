@@ -119,11 +119,31 @@ void ShardThread::flush(Socket& socket) {
   if (socket.gone || socket.broken || (socket.layered && !write_held(socket)) || socket.ended) return;
   const bool had_output = !socket.output.empty();
   const std::size_t most = is_short_ ? kShortMostAtATime : kMostAtATime;
-  for (std::size_t written = 0; !socket.output.empty();) {
-    if (written >= most && !shutting_down_) {
-      wait_for_flush(socket);
-      break;
-    }
+  const Written written = write_output(socket, shutting_down_ ? SIZE_MAX : most, 0);
+  if (written == Written::kFailed) return;
+  if (written == Written::kMost) wait_for_flush(socket);
+  if (socket.waits_for_output && socket.output.size() < shard_.full_mark() / 2) {
+    socket.waits_for_output = false;
+    set_interest(socket, wanted_events(socket));
+    settle(socket);
+    if (socket.gone) return;
+  }
+  if (socket.output.empty()) {
+    socket.blocked_since = 0;
+    if (socket.closing) return finish_close(socket, had_output);
+    if (socket.layered && socket.transport->wants_write()) mark_blocked(socket);
+    set_interest(socket, wanted_events(socket));
+  }
+  if (socket.wants_drain_notice && socket.output.size() < shard_.drain_mark()) {
+    drained_ = true;
+    shard_.output_drained(socket);
+  }
+}
+
+// Until no more than `left` bytes are left, or about `most` are written.
+ShardThread::Written ShardThread::write_output(Socket& socket, std::size_t most, std::size_t left) {
+  for (std::size_t written = 0; socket.output.size() > left;) {
+    if (written >= most) return Written::kMost;
     std::array<OutputBuffer::Piece, kPiecesPerWrite> pieces;
     std::array<iovec, kPiecesPerWrite> vectors;
     const std::size_t count = socket.output.gather(pieces);
@@ -137,34 +157,28 @@ void ShardThread::flush(Socket& socket) {
     const net::IoResult result = socket.transport->write_some({vectors.data(), used});
     if (result.status == IoStatus::kError) {
       socket.output.clear();
-      return write_failed(socket, result);
+      write_failed(socket, result);
+      return Written::kFailed;
     }
     socket.output.consume(result.bytes);
     written += result.bytes;
     socket.traffic->bytes_sent.add(result.bytes);
-    if (socket.waits_for_output && socket.output.size() < shard_.full_mark() / 2) {
-      socket.waits_for_output = false;
-      set_interest(socket, wanted_events(socket));
-      settle(socket);
-      if (socket.gone) return;
-    }
     if (result.bytes > 0 && socket.blocked_since != 0) socket.blocked_since = now_;
     if (result.bytes < wanted) {
       mark_blocked(socket);
       set_interest(socket, wanted_events(socket));
-      break;
+      return Written::kBlocked;
     }
   }
-  if (socket.output.empty()) {
-    socket.blocked_since = 0;
-    if (socket.closing) return finish_close(socket, had_output);
-    if (socket.layered && socket.transport->wants_write()) mark_blocked(socket);
-    set_interest(socket, wanted_events(socket));
-  }
-  if (socket.wants_drain_notice && socket.output.size() < shard_.drain_mark()) {
-    drained_ = true;
-    shard_.output_drained(socket);
-  }
+  return Written::kEnough;
+}
+
+// Much has come for it in one turn. What flush() does beside writing comes with the flush that is requested anyway.
+void ShardThread::send_now(Connection& connection, std::size_t left) {
+  Socket& socket = socket_of(connection);
+  if (socket.blocked_since != 0 || socket.gone || socket.broken || socket.closing || socket.transport->wants_write())
+    return;
+  write_output(socket, kMostAtATime, left);
 }
 
 // What the transport holds back comes first. False: the socket takes no more, or is gone.

@@ -64,6 +64,10 @@ class BrokerProcess::Driver final : public broker::ShardHost {
 
   // broker::ShardHost
   void request_flush(broker::Connection&) override {}
+  void send_now(broker::Connection& connection, std::size_t left) override {
+    auto& sim = static_cast<SimConnection&>(connection);
+    if (!sim.dead && !sim.closing) take_output(sim, left);
+  }
   void close(broker::Connection& connection) override { static_cast<SimConnection&>(connection).closing = true; }
   void resume(broker::Connection& connection) override { resumed_.push_back(static_cast<SimConnection*>(&connection)); }
   bool turn_is_long() override { return chance(2) == 0; }
@@ -163,15 +167,20 @@ class BrokerProcess::Driver final : public broker::ShardHost {
     }
   }
 
-  void write(SimConnection& connection, TimeMs now) {
+  // Until no more than `left` bytes are left, or its peer has no room.
+  static void take_output(SimConnection& connection, std::size_t left) {
     Link& link = *connection.link;
-    while (!connection.output.empty() && link.to_client.size() < link.room) {
+    while (connection.output.size() > left && link.to_client.size() < link.room) {
       OutputBuffer::Piece piece{};
       if (connection.output.gather({&piece, 1}) == 0) std::abort();
       const std::size_t count = std::min(piece.size, link.room - link.to_client.size());
       link.to_client.append(piece.data, count);
       connection.output.consume(count);
     }
+  }
+
+  void write(SimConnection& connection, TimeMs now) {
+    take_output(connection, 0);
     if (connection.output.empty()) {
       connection.blocked_since = 0;
     } else if (connection.blocked_since == 0) {
