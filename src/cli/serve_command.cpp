@@ -11,6 +11,10 @@
 #include <cstdio>
 #include <cstdlib>
 
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
+
 #include "cli/version.h"
 #include "net/address.h"
 #include "server/config.h"
@@ -108,6 +112,15 @@ void reserve_descriptor_table(rlim_t descriptors) {
   if (fd >= 0) close(fd);
 }
 
+// Lets the allocator join each block that is freed with its neighbours at once. Otherwise it leaves small ones as they
+// are until a large one is freed and joins all then: hundreds of thousands under attack, 3 to 20 ms in which no thread
+// gets memory (measured: p99 of others beside two floods of SUBSCRIBE 3 to 5 ms, then 0.5 to 0.9).
+void free_evenly() {
+#ifdef __GLIBC__
+  mallopt(M_MXFAST, 0);
+#endif
+}
+
 sigset_t block_signals() {
   sigset_t signals;
   sigemptyset(&signals);
@@ -152,6 +165,7 @@ int serve(const ServeOptions& options) {
   const sigset_t signals = block_signals();
   const rlim_t descriptors = raise_descriptor_limit();
   reserve_descriptor_table(descriptors);
+  free_evenly();
   config.settings.sys.version = version();
   server::Server server(config, log);
   if (const auto started = server.start(); !started.has_value()) {
