@@ -17,8 +17,10 @@ using wire::PacketType;
 
 namespace {
 
-// Of a turn's work, who waits since earlier turns has so much at a time, and sessions that have ended have.
-constexpr std::size_t kSharesPerTurn = 4, kEndingSharesPerTurn = 2;
+// How many filters of a few levels a turn works off: about half a millisecond, in short turns a tenth.
+constexpr std::size_t kWorkPerTurn = 800, kShortWorkPerTurn = 100;
+// Who waits since earlier turns has such a share of it at a time.
+constexpr std::size_t kSharesPerTurn = 4;
 // Subscriptions that end at a time: others wait for the index as long.
 constexpr std::size_t kEndedAtOnce = 8;
 // A message is worth one, and one for each so many bytes.
@@ -35,6 +37,13 @@ std::size_t work_of(std::string_view filter) { return 1 + filter.size() / kBytes
 bool Shard::filter_work_left(std::size_t keep) const { return filter_work_left_ > keep; }
 
 void Shard::filter_work_done(std::size_t work) { filter_work_left_ -= std::min(filter_work_left_, work); }
+
+// While subscriptions of ended sessions are left, half of a turn's work is theirs.
+void Shard::begin_filter_work(bool is_short) {
+  filter_work_per_turn_ = is_short ? kShortWorkPerTurn : kWorkPerTurn;
+  if (!endings_.empty()) filter_work_per_turn_ /= 2;
+  filter_work_left_ = filter_work_per_turn_;
+}
 
 // What is to be left for others when one packet has had its share.
 std::size_t Shard::filter_work_of_others() const {
@@ -82,6 +91,7 @@ bool Shard::work_off_some(Session& session, FilterPacket& packet, std::size_t ke
                                         ? subscribe_as_asked(session, subscription, packet.subscription_identifier)
                                         : unsubscribe_as_asked(session, subscription.filter));
     filter_work_done(work_of(subscription.filter));
+    ++filters_done_;
   }
   return true;
 }
@@ -100,10 +110,16 @@ void Shard::forget_filter_work(Connection& connection) {
 }
 
 // At the beginning of a turn. One shard at a time: two of them would wait for each other at each filter, and others for
-// both.
+// both. What has ended comes first, for nobody may add filters faster than they go.
 void Shard::continue_filter_work() {
+  discard_some();
   const std::unique_lock mine(shared_.filter_work, std::try_to_lock);
   if (!mine) return;
+  end_some_subscriptions();
+  work_off_packets();
+}
+
+void Shard::work_off_packets() {
   const std::size_t most = filter_work_.size();
   for (std::size_t count = 0; count < most && filter_work_left_ > 0; ++count) {
     if (count > 0 && host_.turn_is_long()) break;
@@ -123,8 +139,6 @@ void Shard::continue_filter_work() {
     answer_filters(*connection.session, work->packet.answer);
     host_.resume(connection);
   }
-  end_some_subscriptions();
-  discard_some();
 }
 
 // The subscriptions of a session that is no more. Matches that still name it lead to nobody; members of shared
@@ -141,18 +155,22 @@ void Shard::end_subscriptions(Session& session) {
   }
 }
 
+// As many as were worked off since the last time, however long that takes; others while there is time.
 void Shard::end_some_subscriptions() {
-  for (std::size_t left = filter_work_per_turn_ / kEndingSharesPerTurn; left > 0 && !endings_.empty();) {
+  const std::size_t most = filter_work_per_turn_;
+  for (std::size_t ended = 0; ended < most && !endings_.empty();) {
     EndingSubscriptions& ending = endings_.front();
     std::array<topics::SubscriptionIndex::Node*, kEndedAtOnce> nodes;
     std::size_t count = 0;
     for (; count < nodes.size() && !ending.left.empty(); ending.left.pop_back())
       nodes[count++] = ending.left.back().node;
     shared_.index.unsubscribe(std::span(nodes).first(count), ending.session);
-    left -= std::min(left, count);
+    ended += count;
+    filters_done_ -= std::min(filters_done_, count);
     if (ending.left.empty()) endings_.pop_front();
-    if (host_.turn_is_long()) return;
+    if (filters_done_ == 0 && host_.turn_is_long()) return;
   }
+  if (endings_.empty()) filters_done_ = 0;
 }
 
 // To free a message takes about as long as to send one, and a large one longer; a queue may hold a hundred thousand.

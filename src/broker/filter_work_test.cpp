@@ -106,6 +106,24 @@ TEST_F(FilterWorkTest, AConnectionThatEndsTakesItsPacketAlong) {
   EXPECT_EQ(broker_.shard().session_count(), 1U);
 }
 
+// Whoever subscribes to much, leaves, and comes again does not fill the index with what is dead.
+TEST_F(FilterWorkTest, WhatHasEndedGoesAsFastAsOthersCome) {
+  send_subscribe(client_, many_filters());
+  turns_left(broker_);
+  client_.cut();
+  broker_.set_turns_long(true);
+  send_subscribe(other_, many_filters());
+  const std::size_t most = kFilters + 1000;
+  for (int turns = 0; !other_.take(PacketType::kSuback); ++turns) {
+    ASSERT_LT(turns, 1000);
+    broker_.run();
+    EXPECT_LT(subscriptions(), most);
+  }
+  broker_.set_turns_long(false);
+  turns_left(broker_);
+  EXPECT_EQ(subscriptions(), std::size_t{kFilters});
+}
+
 TEST_F(FilterWorkTest, ASessionThatEndsGetsNoMoreThoughItsSubscriptionsAreStillThere) {
   send_subscribe(client_, many_filters());
   turns_left(broker_);

@@ -25,10 +25,9 @@ constexpr std::size_t kLargePacketBytes = 65'536;
 constexpr std::uint64_t kWorkBetweenLooks = 2048, kShortWorkBetweenLooks = 256;
 constexpr std::uint64_t kWorkOfPacket = 16;
 constexpr std::uint64_t kBytesOfWork = 16;
-// How many retained messages a turn looks at, for all sessions together, whether they match or not; and how many
-// filters of a few levels it works off. Half a millisecond or one; in short turns a tenth.
+// How many retained messages a turn looks at, for all sessions together, whether they match or not. A millisecond; in
+// short turns a tenth.
 constexpr std::size_t kReplayVisitsPerTurn = 1024, kShortReplayVisitsPerTurn = 128;
-constexpr std::size_t kFilterWorkPerTurn = 800, kShortFilterWorkPerTurn = 100;
 // Message ids of one millisecond.
 constexpr unsigned kCounterBits = 12;
 
@@ -63,7 +62,7 @@ void Shard::begin_turn(TimeMs now) {
   publish_sys();
   const bool is_short = host_.turn_is_short();
   replay_visits_left_ = is_short ? kShortReplayVisitsPerTurn : kReplayVisitsPerTurn;
-  filter_work_left_ = filter_work_per_turn_ = is_short ? kShortFilterWorkPerTurn : kFilterWorkPerTurn;
+  begin_filter_work(is_short);
   work_between_looks_ = is_short ? kShortWorkBetweenLooks : kWorkBetweenLooks;
 }
 

@@ -217,6 +217,7 @@ class Shard final : private storage::LaneEvents, private storage::Recovery {
   void keep_house();
 
   // filter_work.cpp
+  void begin_filter_work(bool is_short);
   bool filter_work_left(std::size_t keep) const;
   void filter_work_done(std::size_t work);
   std::size_t filter_work_of_others() const;
@@ -226,6 +227,7 @@ class Shard final : private storage::LaneEvents, private storage::Recovery {
   void answer_filters(Session& session, const wire::Suback& answer);
   void forget_filter_work(Connection& connection);
   void continue_filter_work();
+  void work_off_packets();
   void end_subscriptions(Session& session);
   void end_some_subscriptions();
   void discard(std::unique_ptr<Outbound> outbound);
@@ -452,6 +454,7 @@ class Shard final : private storage::LaneEvents, private storage::Recovery {
   std::deque<std::unique_ptr<Outbound>> discarded_;      // with long queues, of sessions that are no more
   std::deque<EndingSubscriptions> endings_;              // of sessions that are no more
   std::size_t filter_work_per_turn_ = 0, filter_work_left_ = 0;
+  std::size_t filters_done_ = 0;  // as many subscriptions of ended sessions are to go
   std::vector<Held> spare_held_;  // keeps its capacity from turn to turn
   struct Recovered {
     TimeMs left_at = 0;
