@@ -19,26 +19,25 @@ class ReadQueue {
 
   bool empty() const { return sockets_.empty(); }
   std::size_t size() const { return sockets_.size(); }
+  // How many of them were never read. A socket is not read while it waits here.
+  std::size_t unread() const { return unread_; }
 
   void push(Socket& socket) {
     socket.waits = kind_;
     sockets_.push_back(&socket);
+    unread_ += socket.unread ? 1 : 0;
   }
 
   // The next one, and whether it was set aside. Not empty.
   std::pair<Socket&, bool> take() {
     Socket& socket = *sockets_.front();
     sockets_.pop_front();
-    socket.waits = Socket::Waits::kNot;
-    const bool was_aside = std::exchange(socket.set_aside, false);
-    if (was_aside) --aside_;
-    return {socket, was_aside};
+    return {socket, left(socket)};
   }
 
   void remove(Socket& socket) {
     std::erase(sockets_, &socket);
-    socket.waits = Socket::Waits::kNot;
-    if (std::exchange(socket.set_aside, false)) --aside_;
+    left(socket);
   }
 
   // Calls on_aside(Socket&) for each that has not been set aside yet.
@@ -51,9 +50,19 @@ class ReadQueue {
   }
 
  private:
+  // True if it was set aside.
+  bool left(Socket& socket) {
+    socket.waits = Socket::Waits::kNot;
+    unread_ -= socket.unread ? 1 : 0;
+    const bool was_aside = std::exchange(socket.set_aside, false);
+    aside_ -= was_aside ? 1 : 0;
+    return was_aside;
+  }
+
   const Socket::Waits kind_;
   std::deque<Socket*> sockets_;  // in the order in which their turn comes
   std::size_t aside_ = 0;        // so many, the first, are set aside
+  std::size_t unread_ = 0;
 };
 
 }  // namespace petrel::server

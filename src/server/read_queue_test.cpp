@@ -46,6 +46,19 @@ TEST_F(ReadQueueTest, GivesThemInTheirOrderAndSaysWhoWasSetAside) {
   EXPECT_TRUE(queue_.empty());
 }
 
+TEST_F(ReadQueueTest, CountsThoseThatWereNeverRead) {
+  socket(1).unread = false;
+  for (std::size_t i = 0; i < 3; ++i) queue_.push(socket(i));
+  EXPECT_EQ(queue_.size(), 3U);
+  EXPECT_EQ(queue_.unread(), 2U);
+  queue_.remove(socket(2));
+  EXPECT_EQ(queue_.unread(), 1U);
+  queue_.take();
+  EXPECT_EQ(queue_.unread(), 0U);
+  queue_.take();
+  EXPECT_EQ(queue_.unread(), 0U);
+}
+
 TEST_F(ReadQueueTest, WhoLeavesIsForgottenWhetherSetAsideOrNot) {
   queue_.push(socket(0));
   queue_.push(socket(1));

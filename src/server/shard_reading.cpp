@@ -24,7 +24,7 @@ constexpr std::size_t kMailBacklogForAll = 50'000;
 // behind the others for good. Each read may bring kShortReadBytes in any case, and at most kMostCalmBytes at a time. A
 // message that is sent to somebody counts like so many bytes.
 constexpr std::size_t kShortReadBytes = 4096, kMostCalmBytes = 32'768;
-constexpr std::size_t kCalmBytesPerMs = 128, kMostCredit = std::size_t{4} << 20;
+constexpr std::size_t kCalmBytesPerMs = 128, kMostCredit = std::size_t{512} << 10;
 constexpr std::uint64_t kBytesOfMessage = 4;
 // How long a turn may be. Long ones let much go out in few writes; while there are publishers that send little at a
 // time, on whichever thread, turns are short, so that their messages do not wait.
@@ -32,6 +32,7 @@ constexpr std::chrono::microseconds kTurnTime{4000}, kShortTurnTime{125};
 constexpr TimeMs kCalmMs = 100;
 // Work that can wait is done once in so long, though another thread is behind.
 constexpr TimeMs kMostWaitMs = 10;
+constexpr std::size_t kManyUnfinished = 64;
 // What one of them may bring at a time: less when its packets take long.
 constexpr std::size_t kLeastBusyReadBytes = 16'384;
 // Of a large packet at a time.
@@ -45,6 +46,7 @@ void ShardThread::begin_time() {
   });
   is_short_ = calm;
   turn_time_ = calm ? kShortTurnTime : kTurnTime;
+  sending_left_ = turn_time_;
   turn_end_ = std::chrono::steady_clock::now() + turn_time_ / 4;
 }
 
@@ -166,6 +168,7 @@ void ShardThread::read(Socket& socket, std::size_t most_bytes) {
   const std::size_t have = socket.partial.bytes().size();
   if (have != 0) std::memcpy(buffer, socket.partial.bytes().data(), have);
   const iovec room{buffer + have, std::min(most_bytes, kReadBufferBytes - have)};
+  socket.unread = false;
   const net::IoResult result = socket.transport->read_some({&room, 1});
   if (result.status != IoStatus::kOk) return read_failed(socket, result);
   socket.traffic->bytes_received.add(result.bytes);
@@ -230,8 +233,11 @@ void ShardThread::read_next(ReadQueue& queue) {
 }
 
 void ShardThread::set_aside_queued() {
-  for (ReadQueue* queue : {&newcomers_, &busy_})
-    queue->set_aside([this](Socket& socket) { set_interest(socket, wanted_events(socket)); });
+  const auto aside = [this](Socket& socket) { set_interest(socket, wanted_events(socket)); };
+  newcomers_.set_aside(aside);
+  busy_.set_aside(aside);
+  // A few of them are reported once or twice: that costs less.
+  if (unfinished_.size() > kManyUnfinished) unfinished_.set_aside(aside);
 }
 
 // A large packet is under way: what is missing is read to its place, and what follows it into the read buffer.

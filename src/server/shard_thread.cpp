@@ -28,7 +28,7 @@ void Socket::on_events(std::uint32_t events) {
   const bool writes = blocked_since != 0 || (ended && layered);
   if (writes && (events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0) owner->flush_later(*this);
   if (gone || (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) == 0) return;
-  if (paused || congested || waits_for_output) {
+  if (!closing && (paused || congested || waits_for_output)) {
     if (owner->has_hung_up(*this, events)) return owner->lost(*this, "closed by peer");
     // Only now, for most pauses end before more input comes.
     owner->set_interest(*this, owner->wanted_events(*this));
@@ -107,7 +107,6 @@ void ShardThread::begin_turn(TimeMs now) {
   limited_.advance(now);
   if (trims_ && now >= trimmer_.next_look()) trimmer_.look(now, packets_of_all());
   shard_.begin_turn(now);
-  pace_listeners();
   for (auto& gate : gates_) gate->advance(now);
   if (inbox_full_.load(std::memory_order_acquire)) take_inbox();
   end_lingering();
@@ -140,13 +139,15 @@ void ShardThread::end_turn() {
   flush_all();
   if (shutting_down_ || shutdown_grace_ms_.load(std::memory_order_acquire) >= 0) progress_shutdown();
   clear_graveyard();
+  pace_listeners();
 }
 
-// New connections wait in the system's queue while many are waiting here: there they cost nothing.
+// New connections wait in the system's queue while many are waiting here to be read for the first time, or for their
+// end: there they cost nothing. At the end of a turn, for the next may be long in coming.
 void ShardThread::pace_listeners() {
   // To go on, far fewer must wait than to stop: it is not to change all the time.
   const std::size_t share = listeners_held_ ? 4 : 1;
-  listeners_held_ = newcomers_.size() > kMostNewcomers / share || broken_.size() > kMostBroken / share;
+  listeners_held_ = newcomers_.unread() > kMostNewcomers / share || broken_.size() > kMostBroken / share;
   for (auto& listener : listeners_) {
     listener->hold(listeners_held_);
     listener->resume_if_due(now_);

@@ -191,6 +191,7 @@ class ShardThread final : private broker::ShardHost, private net::TurnHooks {
   TimeMs now_ = 0;
   std::chrono::steady_clock::time_point turn_end_{};  // what can wait does from then on
   std::chrono::microseconds turn_time_{};
+  std::chrono::nanoseconds sending_left_{};  // time of this turn for send_now()
   bool is_short_ = false;
   Work work_ = Work::kAll;
   unsigned rotation_ = 0;

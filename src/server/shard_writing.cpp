@@ -165,6 +165,8 @@ ShardThread::Written ShardThread::write_output(Socket& socket, std::size_t most,
     socket.traffic->bytes_sent.add(result.bytes);
     if (result.bytes > 0 && socket.blocked_since != 0) socket.blocked_since = now_;
     if (result.bytes < wanted) {
+      // A layer may make no more at a time.
+      if (result.bytes > 0 && socket.layered && !socket.transport->wants_write()) return Written::kMost;
       mark_blocked(socket);
       set_interest(socket, wanted_events(socket));
       return Written::kBlocked;
@@ -173,12 +175,16 @@ ShardThread::Written ShardThread::write_output(Socket& socket, std::size_t most,
   return Written::kEnough;
 }
 
-// Much has come for it in one turn. What flush() does beside writing comes with the flush that is requested anyway.
+// Much has come for it in one turn. What flush() does beside writing comes with the flush that is requested anyway. A
+// turn has so much time for this and no more: who floods many readers has what is beyond dropped.
 void ShardThread::send_now(Connection& connection, std::size_t left) {
   Socket& socket = socket_of(connection);
   if (socket.blocked_since != 0 || socket.gone || socket.broken || socket.closing || socket.transport->wants_write())
     return;
-  write_output(socket, kMostAtATime, left);
+  if (sending_left_.count() <= 0) return;
+  const auto begin = std::chrono::steady_clock::now();
+  write_output(socket, is_short_ ? kShortMostAtATime : kMostAtATime, left);
+  sending_left_ -= std::chrono::steady_clock::now() - begin;
 }
 
 // What the transport holds back comes first. False: the socket takes no more, or is gone.

@@ -48,6 +48,7 @@ class Socket final : public broker::Connection, public net::EventHandler {
   bool yielded = false;    // it waits, and the packets in `partial` come first
   bool writable = false;   // to be written to though it was blocked
   bool ended = false;      // all is sent, and the peer is told that no more comes
+  bool unread = true;      // nothing has been read so far
   bool buffered = false;   // waits for its turn to read what the transport holds
   bool layered = false;    // the transport has bytes of its own to read and write
   bool set_aside = false;  // it waits for longer than a turn: the loop does not look at it meanwhile

@@ -8,8 +8,9 @@ import time
 import pytest
 from paho.mqtt.packettypes import PacketTypes
 
+import metrics
 import raw_peer
-from broker_process import resident_factor, wait_until
+from broker_process import free_port, resident_factor, wait_until
 from paho_peer import PahoPeer
 from raw_peer import RawPeer, connect_packet, disconnect_reason, properties, publish_packet, subscribe_packet
 from settings import settings
@@ -275,3 +276,23 @@ def test_connection_storm(broker, name):
         for peer in peers:
             peer.close()
         round_trips(bystander, name("calm"), 5)
+
+
+@pytest.mark.petrel_only
+def test_what_comes_from_one_who_was_told_to_go_costs_nothing(start_broker, name):
+    """A packet that took several turns was malformed at its end: until the peer hangs up, what it sends is read and dropped."""
+    port = free_port()
+    running = start_broker(listeners=[{"address": f"http://127.0.0.1:{port}"}])
+
+    def turns():
+        families = metrics.read(f"http://127.0.0.1:{port}/metrics")
+        return sum(sample.value for sample in families["petrel_loop_turn_seconds"].samples if sample.name.endswith("_count"))
+
+    with RawPeer(running) as peer:
+        peer.connect(name.client("wordy"))
+        peer.send(subscribe_packet([(f"{index}/".rjust(100, "f"), 0) for index in range(3000)])[:-1] + b"\x03")
+        assert disconnect_reason([peer.expect(raw_peer.DISCONNECT)]) == 0x82
+        peer.send(raw_peer.packet(raw_peer.PINGREQ, 0))
+        before = turns()
+        time.sleep(0.5)
+        assert turns() - before < 1000
