@@ -294,6 +294,13 @@ bool Client::may_have_outstayed(const Publication& publication) const {
          });
 }
 
+// With QoS 0 it was lost if the client was away; otherwise the queue had a limit, of time or of room.
+bool Client::may_have_missed_first(const Publication& publication) const {
+  if (publication.attempts == 1) return false;
+  return std::min(publication.qos, plan_.subscription_qos) == Qos::k0 || may_have_outstayed(publication) ||
+         world_.may_be_dropped(*this, publication);
+}
+
 void Client::lose_session() {
   // What was under way ended with the session: none of it is due any more.
   for (SubscriptionSpan& span : spans_) span.ended_at = 0;
@@ -488,10 +495,9 @@ void Client::on_message(const wire::Publish& publish, const std::string& topic) 
     violation("message " + payload + " of QoS " + std::to_string(static_cast<int>(publish.qos)) + " came " +
               std::to_string(times) + " times [MQTT-4.3.3-10]");
   ever_received_.insert(index);
-  // A message may have been sent a first time when there was no subscription, or been refused or have expired then; or
-  // when this client, which gets it with QoS 0, was away.
-  if (publication.may_expire || (publish.qos == Qos::k0 && publication.attempts > 1) || times > 1 ||
-      !plan_.group.empty() || !subscribed_all_along || world_.store_was_in_trouble())
+  // A message may have been sent a first time when there was no subscription, or been refused or have expired then.
+  if (publication.may_expire || may_have_missed_first(publication) || times > 1 || !plan_.group.empty() ||
+      !subscribed_all_along || world_.store_was_in_trouble())
     return;
   const std::string key =
       std::to_string(publication.publisher) + " " + topic + " " + std::to_string(static_cast<int>(publication.qos));

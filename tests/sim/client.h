@@ -19,6 +19,8 @@
 
 namespace petrel::sim {
 
+class Client;
+
 // What a client needs of the world around it.
 class Surroundings {
  public:
@@ -33,6 +35,8 @@ class Surroundings {
   virtual bool store_was_in_trouble() const = 0;
   // Whether the queues of receivers may have had no room for it.
   virtual bool may_be_refused(const Publication& publication) const = 0;
+  // Whether the queue of `client` may have had no room for it, or may have needed its place.
+  virtual bool may_be_dropped(const Client& client, const Publication& publication) const = 0;
   virtual const broker::Settings& settings() const = 0;
   virtual TimeMs now() const = 0;
   virtual void trace(const std::string& line) = 0;
@@ -95,6 +99,8 @@ class Client {
   const std::map<std::string, std::string>& retained_seen() const { return retained_seen_; }
   // Whether the broker may have thought the client away for so long that a message went.
   bool may_have_outstayed(const Publication& publication) const;
+  // Whether what comes may be a copy of another time than the first, which this client never got.
+  bool may_have_missed_first(const Publication& publication) const;
 
  private:
   enum class State : std::uint8_t { kClosed, kConnecting, kOpen };

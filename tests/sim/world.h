@@ -35,6 +35,9 @@ class World final : public Surroundings {
   bool refusals_expected() const override { return refusals_expected_; }
   bool store_was_in_trouble() const override { return store_was_in_trouble_; }
   bool may_be_refused(const Publication& publication) const override { return allowance_.may_be_refused(publication); }
+  bool may_be_dropped(const Client& client, const Publication& publication) const override {
+    return allowance_.may_be_dropped(client, publication);
+  }
   const broker::Settings& settings() const override { return settings_; }
   TimeMs now() const override { return now_; }
   void trace(const std::string& line) override;
