@@ -43,7 +43,8 @@ Result<Connack, Error> decode_connack(ProtocolVersion version, BytesView body);
 Result<Publish, Error> decode_publish(ProtocolVersion version, Sender sender, std::uint8_t flags, BytesView body);
 // PUBACK, PUBREC, PUBREL, PUBCOMP.
 Result<Ack, Error> decode_ack(ProtocolVersion version, PacketType type, BytesView body);
-// A SUBSCRIBE or UNSUBSCRIBE as far as its topic filters, and each of these: for whoever works off long ones in pieces.
+// A SUBSCRIBE or UNSUBSCRIBE as far as its topic filters, and each of these: long packets are worked off in pieces.
+// Filters are checked for UTF-8 and emptiness here, for the syntax of filters by topics/.
 struct FiltersHead {
   PacketId packet_id = 0;
   std::uint32_t subscription_identifier = 0;  // 0: none
@@ -53,10 +54,7 @@ struct FiltersHead {
 Result<FiltersHead, Error> decode_filters_head(ProtocolVersion version, PacketType type, BytesView body);
 // The first of `filters`, which are not empty; it is taken from them. Of an UNSUBSCRIBE the options mean nothing.
 Result<Subscription, Error> decode_filter(ProtocolVersion version, PacketType type, BytesView& filters);
-// All in one. Fills `out`, whose vector keeps its capacity from packet to packet. Topic filters are checked for UTF-8
-// and emptiness here, for the syntax of filters by topics/.
-Result<void, Error> decode_subscribe(ProtocolVersion version, BytesView body, Subscribe& out);
-Result<void, Error> decode_unsubscribe(ProtocolVersion version, BytesView body, Unsubscribe& out);
+// SUBACK and UNSUBACK. Fills `out`, whose vector keeps its capacity from packet to packet.
 Result<void, Error> decode_suback(ProtocolVersion version, PacketType type, BytesView body, Suback& out);
 Result<Disconnect, Error> decode_disconnect(ProtocolVersion version, Sender sender, BytesView body);
 Result<Auth, Error> decode_auth(Sender sender, BytesView body);

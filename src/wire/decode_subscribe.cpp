@@ -81,35 +81,6 @@ Result<Subscription, Error> decode_filter(ProtocolVersion version, PacketType ty
   return subscription;
 }
 
-Result<void, Error> decode_subscribe(ProtocolVersion version, BytesView body, Subscribe& out) {
-  const auto head = decode_filters_head(version, PacketType::kSubscribe, body);
-  if (!head.has_value()) return head.error();
-  out.packet_id = head->packet_id;
-  out.subscription_identifier = head->subscription_identifier;
-  out.user_properties = head->user_properties;
-  out.subscriptions.clear();
-  for (BytesView filters = head->filters; !filters.empty();) {
-    const auto subscription = decode_filter(version, PacketType::kSubscribe, filters);
-    if (!subscription.has_value()) return subscription.error();
-    out.subscriptions.push_back(*subscription);
-  }
-  return {};
-}
-
-Result<void, Error> decode_unsubscribe(ProtocolVersion version, BytesView body, Unsubscribe& out) {
-  const auto head = decode_filters_head(version, PacketType::kUnsubscribe, body);
-  if (!head.has_value()) return head.error();
-  out.packet_id = head->packet_id;
-  out.user_properties = head->user_properties;
-  out.filters.clear();
-  for (BytesView filters = head->filters; !filters.empty();) {
-    const auto subscription = decode_filter(version, PacketType::kUnsubscribe, filters);
-    if (!subscription.has_value()) return subscription.error();
-    out.filters.push_back(subscription->filter);
-  }
-  return {};
-}
-
 Result<void, Error> decode_suback(ProtocolVersion version, PacketType type, BytesView body, Suback& out) {
   Cursor cursor(body);
   out.type = type;

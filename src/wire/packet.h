@@ -151,7 +151,7 @@ struct Subscription {
   SubscriptionOptions options;
 };
 
-// The entries are checked when the packet is decoded; the vector is the caller's and is reused between packets.
+// To be encoded; who decodes one takes its filters one by one (decode.h).
 struct Subscribe {
   PacketId packet_id = 0;
   std::uint32_t subscription_identifier = 0;  // 0: none

@@ -32,6 +32,40 @@ Result<AnyPacket, Error> any(const Result<void, Error>& done, Packet&& packet) {
   return AnyPacket(std::forward<Packet>(packet));
 }
 
+// A SUBSCRIBE or UNSUBSCRIBE with all its filters, each of which goes to `take`.
+template <class Take>
+Result<FiltersHead, Error> decode_filters(ProtocolVersion version, PacketType type, BytesView body, const Take& take) {
+  const auto head = decode_filters_head(version, type, body);
+  if (!head.has_value()) return head.error();
+  for (BytesView filters = head->filters; !filters.empty();) {
+    const auto subscription = decode_filter(version, type, filters);
+    if (!subscription.has_value()) return subscription.error();
+    take(*subscription);
+  }
+  return head;
+}
+
+inline Result<AnyPacket, Error> decode_subscribe(ProtocolVersion version, BytesView body) {
+  Subscribe packet;
+  const auto head = decode_filters(version, PacketType::kSubscribe, body,
+                                   [&](const Subscription& entry) { packet.subscriptions.push_back(entry); });
+  if (!head.has_value()) return head.error();
+  packet.packet_id = head->packet_id;
+  packet.subscription_identifier = head->subscription_identifier;
+  packet.user_properties = head->user_properties;
+  return AnyPacket(std::move(packet));
+}
+
+inline Result<AnyPacket, Error> decode_unsubscribe(ProtocolVersion version, BytesView body) {
+  Unsubscribe packet;
+  const auto head = decode_filters(version, PacketType::kUnsubscribe, body,
+                                   [&](const Subscription& entry) { packet.filters.push_back(entry.filter); });
+  if (!head.has_value()) return head.error();
+  packet.packet_id = head->packet_id;
+  packet.user_properties = head->user_properties;
+  return AnyPacket(std::move(packet));
+}
+
 inline Result<AnyPacket, Error> decode_any(ProtocolVersion version, Sender sender, const Frame& frame) {
   using enum PacketType;
   switch (frame.type) {
@@ -46,16 +80,10 @@ inline Result<AnyPacket, Error> decode_any(ProtocolVersion version, Sender sende
     case kPubrel:
     case kPubcomp:
       return any(decode_ack(version, frame.type, frame.body));
-    case kSubscribe: {
-      Subscribe packet;
-      const auto done = decode_subscribe(version, frame.body, packet);
-      return any(done, std::move(packet));
-    }
-    case kUnsubscribe: {
-      Unsubscribe packet;
-      const auto done = decode_unsubscribe(version, frame.body, packet);
-      return any(done, std::move(packet));
-    }
+    case kSubscribe:
+      return decode_subscribe(version, frame.body);
+    case kUnsubscribe:
+      return decode_unsubscribe(version, frame.body);
     case kSuback:
     case kUnsuback: {
       Suback packet;
