@@ -65,6 +65,11 @@ std::size_t OutputBuffer::size() const {
   return block_ == nullptr ? 0 : (block_->end - block_->begin) + block_->referenced_bytes;
 }
 
+std::size_t OutputBuffer::first_reference_bytes() const {
+  if (block_ == nullptr || block_->referenced_bytes == 0) return 0;
+  return (*block_->references)[block_->first_reference].bytes.size();
+}
+
 void OutputBuffer::free_block(Block* block) {
   delete block->references;
   block->pool->give(block, block->capacity + sizeof(Block));

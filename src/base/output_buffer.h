@@ -61,6 +61,8 @@ class OutputBuffer {
   bool empty() const { return block_ == nullptr; }
   // Bytes waiting, copied and referenced.
   std::size_t size() const;
+  // What is left of the first of the referenced bytes; 0 without such.
+  std::size_t first_reference_bytes() const;
 
   // Room for `bytes` at the end; commit() makes what was written there part of the output.
   char* prepare(BufferPool& pool, std::size_t bytes);

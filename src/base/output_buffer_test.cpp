@@ -31,6 +31,26 @@ TEST(OutputBuffer, IsEmptyUntilWrittenAndAfterAllIsSent) {
   EXPECT_EQ(buffer.size(), 0U);
 }
 
+TEST(OutputBuffer, TellsWhatIsLeftOfTheFirstReference) {
+  BufferPool pool;
+  OutputBuffer buffer;
+  EXPECT_EQ(buffer.first_reference_bytes(), 0U);
+  buffer.append(pool, "abc");
+  EXPECT_EQ(buffer.first_reference_bytes(), 0U);
+  const std::string large(5000, 'x');
+  buffer.append_reference(pool, large, nullptr, [](const void*) {});
+  buffer.append_reference(pool, std::string_view(large).substr(1000), nullptr, [](const void*) {});
+  buffer.append(pool, "def");
+  EXPECT_EQ(buffer.first_reference_bytes(), 5000U);
+  buffer.consume(3 + 4999);
+  EXPECT_EQ(buffer.first_reference_bytes(), 1U);
+  buffer.consume(1);
+  EXPECT_EQ(buffer.first_reference_bytes(), 4000U);
+  buffer.consume(4000);
+  EXPECT_EQ(buffer.first_reference_bytes(), 0U);
+  EXPECT_EQ(buffer.size(), 3U);
+}
+
 TEST(OutputBuffer, GrowsAndKeepsOrder) {
   BufferPool pool;
   OutputBuffer buffer;

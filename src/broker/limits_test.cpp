@@ -289,6 +289,25 @@ TEST(Limits, QosZeroToAClientThatDoesNotReadIsDropped) {
   EXPECT_EQ(broker.times_reached(Limit::kWriteTimeout), 1U);
 }
 
+// Nor is it the reader's fault that one message is larger than an output may be.
+TEST(Limits, QosZeroBehindALargeMessageIsNotDropped) {
+  TestBroker broker({.max_output_bytes = 10'000});
+  TestClient& reader = broker.open();
+  EXPECT_EQ(reader.connect("reader"), kSuccess);
+  EXPECT_EQ(reader.subscribe("t", Qos::k0), kSuccess);
+  reader.reads = false;
+  TestClient& writer = broker.open();
+  EXPECT_EQ(writer.connect("writer"), kSuccess);
+  const std::string large(30'000, 'x');
+  writer.publish("t", large, Qos::k0);
+  for (int i = 0; i < 9; ++i) writer.publish("t", std::string(1000, 'y'), Qos::k0);
+  EXPECT_EQ(broker.times_reached(Limit::kOutputBytes), 0U);
+  writer.publish("t", large, Qos::k0);
+  EXPECT_EQ(broker.times_reached(Limit::kOutputBytes), 1U) << "for one only";
+  for (int i = 0; i < 9; ++i) writer.publish("t", std::string(1000, 'y'), Qos::k0);
+  EXPECT_EQ(broker.times_reached(Limit::kOutputBytes), 10U) << "and behind it no more than otherwise";
+}
+
 TEST(Limits, ASilentConnectionIsClosed) {
   TestBroker broker({.connect_timeout_ms = 1000});
   TestClient& silent = broker.open();

@@ -206,7 +206,7 @@ void Shard::deliver(Session& session, OutgoingPublish& publish, session::Deliver
 void Shard::send_qos0(Session& session, OutgoingPublish& publish, bool retain,
                       const Ref<const topics::EncodedIdentifiers>& identifiers) {
   const std::size_t held = session.outbound != nullptr ? session.outbound->held_qos0_bytes : 0;
-  if (!has_room_for_qos0(*session.connection, held)) return drop_qos0(session);
+  if (!has_room_for_qos0(*session.connection, held, publish.parts().payload.size())) return drop_qos0(session);
   // It does not overtake what waits for a commit, unless none may come (release_live() has sent what came before it).
   if (held == 0 || trouble_) return append_qos0(session, publish, retain, identifiers.get());
   session::Delivery delivery;
@@ -215,9 +215,14 @@ void Shard::send_qos0(Session& session, OutgoingPublish& publish, bool retain,
   hold_qos0(session, publish, std::move(delivery));
 }
 
-// Only who reads slowly loses messages, not who is sent more in one turn than may wait.
-bool Shard::has_room_for_qos0(Connection& connection, std::size_t held) {
-  const auto has_room = [&] { return connection.output.size() + held < max_output_bytes_; };
+// Only who reads slowly loses messages, not who is sent more in one turn than may wait, or one message that is larger:
+// behind that there is room for others.
+bool Shard::has_room_for_qos0(Connection& connection, std::size_t held, std::size_t payload_bytes) {
+  const OutputBuffer& output = connection.output;
+  const auto has_room = [&] {
+    return output.size() + held < max_output_bytes_ ||
+           output.size() - output.first_reference_bytes() + held + payload_bytes < max_output_bytes_;
+  };
   if (has_room()) return true;
   if (connection.blocked_since != 0 || held >= max_output_bytes_) return false;
   host_.send_now(connection, max_output_bytes_ - held - 1);

@@ -50,7 +50,8 @@ struct Settings {
   TimeMs message_ttl_qos0_ms = 0;  // in the queue of a client that has left; 0: no end
   TimeMs message_ttl_qos1_ms = 0;
   TimeMs message_ttl_qos2_ms = 0;
-  std::size_t max_output_bytes = 1U << 20;  // per connection: unsent bytes beyond which QoS 0 is dropped
+  std::size_t max_output_bytes =
+      1U << 20;  // per connection: unsent bytes, beside one large message, beyond which QoS 0 is dropped
   TimeMs connect_timeout_ms = 10'000;
   TimeMs write_timeout_ms = 30'000;    // a peer that takes no byte for so long is disconnected
   std::uint16_t keep_alive_max_s = 0;  // 0: as the client wishes

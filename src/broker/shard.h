@@ -260,7 +260,7 @@ class Shard final : private storage::LaneEvents, private storage::Recovery {
   void on_shared_delivery(SharedDelivery shared);
   void deliver(Session& session, OutgoingPublish& publish, session::Delivery delivery);
   void send(Session& session, OutgoingPublish& publish, session::Delivery delivery);
-  bool has_room_for_qos0(Connection& connection, std::size_t held);
+  bool has_room_for_qos0(Connection& connection, std::size_t held, std::size_t payload_bytes);
   void send_qos0(Session& session, OutgoingPublish& publish, bool retain,
                  const Ref<const topics::EncodedIdentifiers>& identifiers);
   void append_qos0(Session& session, OutgoingPublish& publish, bool retain,

@@ -56,6 +56,21 @@ def test_client_that_never_reads(start_broker, name, qos):
 
 
 @pytest.mark.petrel_only
+def test_qos_0_behind_a_large_message_comes_to_a_client_that_reads(start_broker, name):
+    """A message of three times max_output_bytes fills the reader's socket; what comes behind it meanwhile waits."""
+    running = start_broker(settings(max_output_bytes=MIB))
+    with RawPeer(running, receive_buffer=65536) as reader, RawPeer(running) as publisher:
+        reader.connect("reader")
+        reader.subscribe(name("news"), 0)
+        publisher.connect("publisher")
+        small = b"".join(publish_packet(name("news"), b"%d" % index) for index in range(200))
+        publisher.send(publish_packet(name("news"), bytes(3 * MIB)) + small)
+        publisher.ping()
+        assert len(reader.read_publish().payload) == 3 * MIB
+        assert [reader.read_publish().payload for _ in range(200)] == [b"%d" % index for index in range(200)]
+
+
+@pytest.mark.petrel_only
 def test_qos_1_for_a_client_that_never_reads_is_kept_within_its_window(start_broker, name):
     """What a stuck subscriber has not acknowledged waits in its session, and comes when it returns."""
     running = start_broker(settings(max_output_bytes=MIB, write_timeout_s=1))
