@@ -251,14 +251,24 @@ TEST(Limits, QueuedBytesOfASession) {
   EXPECT_THAT(broker.log(), HasSubstr("limits.max_queued_bytes is reached"));
 }
 
-// What one turn brings may be more than an output may hold: that is not the reader's fault.
-TEST(Limits, QosZeroToAClientThatReadsIsNotDropped) {
-  TestBroker broker({.max_output_bytes = 2000});
+TestClient& open_reader(TestBroker& broker) {
   TestClient& reader = broker.open();
   EXPECT_EQ(reader.connect("reader"), kSuccess);
   EXPECT_EQ(reader.subscribe("t", Qos::k0), kSuccess);
+  return reader;
+}
+
+TestClient& open_writer(TestBroker& broker) {
   TestClient& writer = broker.open();
   EXPECT_EQ(writer.connect("writer"), kSuccess);
+  return writer;
+}
+
+// What one turn brings may be more than an output may hold: that is not the reader's fault.
+TEST(Limits, QosZeroToAClientThatReadsIsNotDropped) {
+  TestBroker broker({.max_output_bytes = 2000});
+  TestClient& reader = open_reader(broker);
+  TestClient& writer = open_writer(broker);
   const std::string body(500, 'x');
   wire::Publish packet;
   packet.topic = "t";
@@ -274,12 +284,9 @@ TEST(Limits, QosZeroToAClientThatReadsIsNotDropped) {
 
 TEST(Limits, QosZeroToAClientThatDoesNotReadIsDropped) {
   TestBroker broker({.max_output_bytes = 2000});
-  TestClient& reader = broker.open();
-  EXPECT_EQ(reader.connect("reader"), kSuccess);
-  EXPECT_EQ(reader.subscribe("t", Qos::k0), kSuccess);
+  TestClient& reader = open_reader(broker);
   reader.reads = false;
-  TestClient& writer = broker.open();
-  EXPECT_EQ(writer.connect("writer"), kSuccess);
+  TestClient& writer = open_writer(broker);
   for (int i = 0; i < 10; ++i) writer.publish("t", std::string(500, 'x'), Qos::k0);
   EXPECT_EQ(broker.times_reached(Limit::kOutputBytes), 6U);
   EXPECT_EQ(broker.shard().counters().dropped_slow_consumer.value(), 6U);
@@ -292,12 +299,9 @@ TEST(Limits, QosZeroToAClientThatDoesNotReadIsDropped) {
 // Nor is it the reader's fault that one message is larger than an output may be.
 TEST(Limits, QosZeroBehindALargeMessageIsNotDropped) {
   TestBroker broker({.max_output_bytes = 10'000});
-  TestClient& reader = broker.open();
-  EXPECT_EQ(reader.connect("reader"), kSuccess);
-  EXPECT_EQ(reader.subscribe("t", Qos::k0), kSuccess);
+  TestClient& reader = open_reader(broker);
   reader.reads = false;
-  TestClient& writer = broker.open();
-  EXPECT_EQ(writer.connect("writer"), kSuccess);
+  TestClient& writer = open_writer(broker);
   const std::string large(30'000, 'x');
   writer.publish("t", large, Qos::k0);
   for (int i = 0; i < 9; ++i) writer.publish("t", std::string(1000, 'y'), Qos::k0);
