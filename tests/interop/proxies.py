@@ -56,8 +56,10 @@ class HaProxy:
             self.process = subprocess.Popen(["haproxy", "-db", "-f", str(path)], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
     def __enter__(self):
-        for port in self.ports.values():
-            wait_until(lambda port=port: self._listens(port), "haproxy listens")
+        addresses = [(socket.AF_INET, ("127.0.0.1", port)) for port in self.ports.values()]
+        # The socket of its statistics comes last: haproxy moves it to its name when the roads listen already.
+        for family, address in [*addresses, (socket.AF_UNIX, str(self.stats))]:
+            wait_until(lambda family=family, address=address: self._listens(family, address), f"haproxy listens at {address}")
         return self
 
     def check_of(self, name):
@@ -69,13 +71,11 @@ class HaProxy:
         row = next(row for row in csv.DictReader(io.StringIO(text)) if (row["pxname"], row["svname"]) == (name, "broker"))
         return row["status"], row["check_status"], row["check_code"]
 
-    def _listens(self, port):
+    def _listens(self, family, address):
         assert self.process.poll() is None, self.log_path.read_text()
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-            return True
-        except OSError:
-            return False
+        with socket.socket(family) as link:
+            link.settimeout(1)
+            return link.connect_ex(address) == 0
 
     def __exit__(self, *_):
         self.process.kill()

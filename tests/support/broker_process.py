@@ -1,9 +1,12 @@
 """Starts a petrel, waits until it listens, watches it, and stops it with the checks every test owes it."""
 
 import contextlib
+import functools
+import itertools
 import json
 import os
 import pathlib
+import random
 import re
 import signal
 import socket
@@ -36,18 +39,29 @@ def environment():
     return {**os.environ, "ASAN_OPTIONS": f"quarantine_size_mb=4:{options}"}
 
 
-GIVEN = set()
+@functools.cache
+def own_ports():
+    """A block of ports for this process alone, below those that the kernel gives to clients (ip_local_port_range)."""
+    blocks = [range(first, first + 256) for first in range(10240, 32768, 256)]
+    for block in random.sample(blocks, len(blocks)):
+        # A name can be taken once: others that test beside this process find another block.
+        claim = socket.socket(socket.AF_UNIX)
+        with contextlib.suppress(OSError):
+            claim.bind(f"\0petrel-test-ports-{block.start}")
+            return claim, itertools.cycle(block)
+        claim.close()
+    raise AssertionError(f"all {len(blocks)} blocks of ports are in use by other tests")
 
 
 def free_port():
-    """One that has not been given before: several are asked for before any of them is taken."""
-    while True:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        if port not in GIVEN:
-            GIVEN.add(port)
+    """One that nobody listens at; the same comes again only after all others of the block."""
+    _, ports = own_ports()
+    for port in itertools.islice(ports, 256):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", port))
             return port
+    raise AssertionError("something listens at each port of the block")
 
 
 def listener_table(keys):
