@@ -65,9 +65,8 @@ std::size_t OutputBuffer::size() const {
   return block_ == nullptr ? 0 : (block_->end - block_->begin) + block_->referenced_bytes;
 }
 
-std::size_t OutputBuffer::first_reference_bytes() const {
-  if (block_ == nullptr || block_->referenced_bytes == 0) return 0;
-  return (*block_->references)[block_->first_reference].bytes.size();
+std::size_t OutputBuffer::largest_reference_bytes() const {
+  return block_ == nullptr || block_->largest == kNone ? 0 : (*block_->references)[block_->largest].bytes.size();
 }
 
 void OutputBuffer::free_block(Block* block) {
@@ -80,16 +79,15 @@ void OutputBuffer::make_room(BufferPool& pool, std::size_t bytes) {
   const std::size_t held = block_ == nullptr ? 0 : block_->end - block_->begin;
   while (wanted - sizeof(Block) < held + bytes) wanted *= 2;
   auto* block =
-      new (pool.take(wanted)) Block{&pool, nullptr, 0, static_cast<std::uint32_t>(wanted - sizeof(Block)), 0, 0, 0};
+      new (pool.take(wanted)) Block{.pool = &pool, .capacity = static_cast<std::uint32_t>(wanted - sizeof(Block))};
   if (block_ != nullptr) {
     std::memcpy(block->data(), block_->data() + block_->begin, held);
     block->end = static_cast<std::uint32_t>(held);
     block->referenced_bytes = block_->referenced_bytes;
-    block->first_reference = block_->first_reference;
+    block->largest = block_->largest;
     block->references = std::exchange(block_->references, nullptr);
     if (block->references != nullptr) {
-      for (std::size_t i = block->first_reference; i < block->references->size(); ++i)
-        (*block->references)[i].after -= block_->begin;
+      for (std::size_t i = 0; i < block->references->size(); ++i) (*block->references)[i].after -= block_->begin;
     }
     free_block(block_);
   }
@@ -113,9 +111,17 @@ void OutputBuffer::append(BufferPool& pool, BytesView bytes) {
 
 void OutputBuffer::append_reference(BufferPool& pool, BytesView bytes, const void* owner, Release release) {
   if (block_ == nullptr) make_room(pool, 0);
-  if (block_->references == nullptr) block_->references = new std::vector<Reference>;
+  if (block_->references == nullptr) block_->references = new Ring<Reference>;
+  if (bytes.size() > largest_reference_bytes())
+    block_->largest = static_cast<std::uint32_t>(block_->references->size());
   block_->references->push_back({bytes, owner, release, block_->end});
   block_->referenced_bytes += bytes.size();
+}
+
+void OutputBuffer::pop_reference() {
+  const Reference reference = block_->references->pop_front();
+  if (block_->largest != kNone) block_->largest = block_->largest == 0 ? kNone : block_->largest - 1;
+  reference.release(reference.owner);
 }
 
 std::size_t OutputBuffer::gather(std::span<Piece> out) const {
@@ -123,7 +129,7 @@ std::size_t OutputBuffer::gather(std::span<Piece> out) const {
   std::size_t count = 0;
   std::uint32_t at = block_->begin;
   if (block_->references != nullptr) {
-    for (std::size_t i = block_->first_reference; i < block_->references->size(); ++i) {
+    for (std::size_t i = 0; i < block_->references->size(); ++i) {
       const Reference& reference = (*block_->references)[i];
       if (reference.after > at) {
         if (count == out.size()) return count;
@@ -146,9 +152,8 @@ void OutputBuffer::consume(std::size_t bytes) {
     return;
   }
   while (bytes > 0) {
-    Reference* next = nullptr;
-    if (block_->references != nullptr && block_->first_reference < block_->references->size())
-      next = &(*block_->references)[block_->first_reference];
+    const bool referenced = block_->references != nullptr && !block_->references->empty();
+    Reference* next = referenced ? &block_->references->front() : nullptr;
     const std::uint32_t copied_end = next == nullptr ? block_->end : next->after;
     if (block_->begin < copied_end) {
       const std::size_t step = std::min<std::size_t>(bytes, copied_end - block_->begin);
@@ -160,19 +165,13 @@ void OutputBuffer::consume(std::size_t bytes) {
     next->bytes.remove_prefix(step);
     block_->referenced_bytes -= step;
     bytes -= step;
-    if (next->bytes.empty()) {
-      next->release(next->owner);
-      ++block_->first_reference;
-    }
+    if (next->bytes.empty()) pop_reference();
   }
 }
 
 void OutputBuffer::clear() {
   if (block_ == nullptr) return;
-  if (block_->references != nullptr) {
-    for (std::size_t i = block_->first_reference; i < block_->references->size(); ++i)
-      (*block_->references)[i].release((*block_->references)[i].owner);
-  }
+  while (block_->references != nullptr && !block_->references->empty()) pop_reference();
   free_block(std::exchange(block_, nullptr));
 }
 

@@ -13,6 +13,7 @@
 
 #include "base/bytes.h"
 #include "base/counters.h"
+#include "base/ring.h"
 
 namespace petrel {
 
@@ -61,8 +62,8 @@ class OutputBuffer {
   bool empty() const { return block_ == nullptr; }
   // Bytes waiting, copied and referenced.
   std::size_t size() const;
-  // What is left of the first of the referenced bytes; 0 without such.
-  std::size_t first_reference_bytes() const;
+  // What is left of the largest referenced bytes; once they have gone, of the largest that were appended since, or 0.
+  std::size_t largest_reference_bytes() const;
 
   // Room for `bytes` at the end; commit() makes what was written there part of the output.
   char* prepare(BufferPool& pool, std::size_t bytes);
@@ -84,15 +85,18 @@ class OutputBuffer {
     Release release;
     std::uint32_t after;  // offset in the block before which the referenced bytes are sent
   };
+  static constexpr std::uint32_t kNone = ~std::uint32_t{0};
   struct Block {
     BufferPool* pool;
-    std::vector<Reference>* references;
-    std::size_t referenced_bytes;
-    std::uint32_t capacity, begin, end, first_reference;
+    Ring<Reference>* references = nullptr;
+    std::size_t referenced_bytes = 0;
+    std::uint32_t capacity, begin = 0, end = 0;
+    std::uint32_t largest = kNone;  // index of a reference
     char* data() { return reinterpret_cast<char*>(this + 1); }
     const char* data() const { return reinterpret_cast<const char*>(this + 1); }
   };
   void make_room(BufferPool& pool, std::size_t bytes);
+  void pop_reference();
   static void free_block(Block* block);
 
   Block* block_ = nullptr;

@@ -31,24 +31,31 @@ TEST(OutputBuffer, IsEmptyUntilWrittenAndAfterAllIsSent) {
   EXPECT_EQ(buffer.size(), 0U);
 }
 
-TEST(OutputBuffer, TellsWhatIsLeftOfTheFirstReference) {
+TEST(OutputBuffer, TellsWhatIsLeftOfTheLargestReference) {
   BufferPool pool;
   OutputBuffer buffer;
-  EXPECT_EQ(buffer.first_reference_bytes(), 0U);
+  EXPECT_EQ(buffer.largest_reference_bytes(), 0U);
   buffer.append(pool, "abc");
-  EXPECT_EQ(buffer.first_reference_bytes(), 0U);
+  EXPECT_EQ(buffer.largest_reference_bytes(), 0U);
   const std::string large(5000, 'x');
-  buffer.append_reference(pool, large, nullptr, [](const void*) {});
-  buffer.append_reference(pool, std::string_view(large).substr(1000), nullptr, [](const void*) {});
-  buffer.append(pool, "def");
-  EXPECT_EQ(buffer.first_reference_bytes(), 5000U);
-  buffer.consume(3 + 4999);
-  EXPECT_EQ(buffer.first_reference_bytes(), 1U);
+  const auto refer = [&](std::size_t bytes) {
+    buffer.append_reference(pool, std::string_view(large).substr(0, bytes), nullptr, [](const void*) {});
+  };
+  for (const std::size_t bytes : {2000, 5000, 4000}) refer(bytes);
+  buffer.append(pool, std::string(5000, 'y'));  // into another block
+  EXPECT_EQ(buffer.largest_reference_bytes(), 5000U);
+  buffer.consume(3 + 2000);
+  EXPECT_EQ(buffer.largest_reference_bytes(), 5000U);
+  buffer.consume(4999);
+  EXPECT_EQ(buffer.largest_reference_bytes(), 1U);
   buffer.consume(1);
-  EXPECT_EQ(buffer.first_reference_bytes(), 4000U);
-  buffer.consume(4000);
-  EXPECT_EQ(buffer.first_reference_bytes(), 0U);
-  EXPECT_EQ(buffer.size(), 3U);
+  EXPECT_EQ(buffer.largest_reference_bytes(), 0U);
+  refer(3000);
+  EXPECT_EQ(buffer.largest_reference_bytes(), 3000U) << "of those that came since";
+  buffer.consume(4000 + 5000 + 2999);
+  EXPECT_EQ(buffer.largest_reference_bytes(), 1U);
+  buffer.consume(1);
+  EXPECT_TRUE(buffer.empty());
 }
 
 TEST(OutputBuffer, GrowsAndKeepsOrder) {

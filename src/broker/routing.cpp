@@ -221,7 +221,7 @@ bool Shard::has_room_for_qos0(Connection& connection, std::size_t held, std::siz
   const OutputBuffer& output = connection.output;
   const auto has_room = [&] {
     return output.size() + held < max_output_bytes_ ||
-           output.size() - output.first_reference_bytes() + held + payload_bytes < max_output_bytes_;
+           output.size() - output.largest_reference_bytes() + held + payload_bytes < max_output_bytes_;
   };
   if (has_room()) return true;
   if (connection.blocked_since != 0 || held >= max_output_bytes_) return false;
