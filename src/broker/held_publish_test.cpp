@@ -69,7 +69,7 @@ struct QueuedQos0 : testing::Test {
     writer.publish("t", "later", Qos::k0);
     EXPECT_EQ(back.message().payload, "later");
   }
-  TestBroker broker{Settings{.queue_qos0 = true}};
+  TestBroker broker{Settings{.queue_qos0 = true, .max_output_bytes = 10'000}};
   TestClient &writer = broker.open(), &reader = broker.open();
 };
 
@@ -95,6 +95,20 @@ TEST_F(QueuedQos0, IsNotOvertakenWhileItWaitsForTheWindow_MQTT_4_6_0_5) {
     reader.acknowledge(message);
   }
   for (const char* payload : {"6", "7"}) EXPECT_EQ(reader.message().payload, payload);
+}
+
+TEST_F(QueuedQos0, HasRoomBehindOneMessageThatIsLargerThanWhatMayWait) {
+  const std::string large(30'000, 'x'), small(1000, 'y');
+  writer.publish("t", large, Qos::k0);
+  for (int i = 0; i < 9; ++i) writer.publish("t", small, Qos::k0);
+  EXPECT_EQ(reader.messages_waiting(), 0U) << "the store is slow";
+  EXPECT_EQ(broker.times_reached(Limit::kOutputBytes), 0U);
+  writer.publish("t", large, Qos::k0);
+  EXPECT_EQ(broker.times_reached(Limit::kOutputBytes), 1U) << "for one only";
+  broker.set_store_slow(false);
+  for (const char* payload : {"2", "3"}) EXPECT_EQ(reader.message().payload, payload);
+  EXPECT_EQ(reader.message().payload, large);
+  for (int i = 0; i < 9; ++i) EXPECT_EQ(reader.message().payload, small);
 }
 
 TEST_F(QueuedQos0, IsNotSentAgainToAClientThatLeftMeanwhile) { expect_nothing_on_return(); }

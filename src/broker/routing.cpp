@@ -205,28 +205,41 @@ void Shard::deliver(Session& session, OutgoingPublish& publish, session::Deliver
 
 void Shard::send_qos0(Session& session, OutgoingPublish& publish, bool retain,
                       const Ref<const topics::EncodedIdentifiers>& identifiers) {
-  const std::size_t held = session.outbound != nullptr ? session.outbound->held_qos0_bytes : 0;
-  if (!has_room_for_qos0(*session.connection, held, publish.parts().payload.size())) return drop_qos0(session);
+  const std::size_t payload_bytes = publish.parts().payload.size();
+  if (!make_room_for_qos0(session, payload_bytes)) return drop_qos0(session, payload_bytes);
   // It does not overtake what waits for a commit, unless none may come (release_live() has sent what came before it).
-  if (held == 0 || trouble_) return append_qos0(session, publish, retain, identifiers.get());
+  if (session.outbound == nullptr || session.outbound->held_qos0.empty() || trouble_)
+    return append_qos0(session, publish, retain, identifiers.get());
   session::Delivery delivery;
   delivery.retain = retain;
   delivery.identifiers = identifiers;
   hold_qos0(session, publish, std::move(delivery));
 }
 
-// Only who reads slowly loses messages, not who is sent more in one turn than may wait, or one message that is larger:
-// behind that there is room for others.
-bool Shard::has_room_for_qos0(Connection& connection, std::size_t held, std::size_t payload_bytes) {
-  const OutputBuffer& output = connection.output;
-  const auto has_room = [&] {
-    return output.size() + held < max_output_bytes_ ||
-           output.size() - output.largest_reference_bytes() + held + payload_bytes < max_output_bytes_;
-  };
-  if (has_room()) return true;
+// Only who reads slowly loses messages, not who is sent one that is larger than what may wait: behind that there is
+// room for others.
+bool Shard::has_room_for_qos0(const Session& session, std::size_t payload_bytes, std::size_t max_output_bytes) {
+  const OutputBuffer& output = session.connection->output;
+  const Outbound* out = session.outbound.get();
+  const std::size_t waiting = output.size() + (out == nullptr ? 0 : out->held_qos0_bytes);
+  if (waiting < max_output_bytes) return true;
+  const std::size_t largest =
+      std::max(output.largest_reference_bytes(), out == nullptr ? 0 : out->largest_held_qos0_bytes);
+  return waiting - largest + payload_bytes < max_output_bytes;
+}
+
+// Nor who is sent more in one turn than may wait.
+bool Shard::make_room_for_qos0(Session& session, std::size_t payload_bytes) {
+  if (has_room_for_qos0(session, payload_bytes, max_output_bytes_)) return true;
+  Connection& connection = *session.connection;
+  std::size_t held = 0;
+  if (const Outbound* out = session.outbound.get(); out != nullptr) {
+    held = out->held_qos0_bytes;
+    if (held >= max_output_bytes_) held = held - out->largest_held_qos0_bytes + payload_bytes;
+  }
   if (connection.blocked_since != 0 || held >= max_output_bytes_) return false;
   host_.send_now(connection, max_output_bytes_ - held - 1);
-  return has_room();
+  return has_room_for_qos0(session, payload_bytes, max_output_bytes_);
 }
 
 void Shard::append_qos0(Session& session, OutgoingPublish& publish, bool retain,
@@ -261,9 +274,9 @@ void Shard::send_held_qos0(Session& session, const session::Delivery& delivery) 
 }
 
 // The client reads too slowly.
-void Shard::drop_qos0(const Session& session) {
+void Shard::drop_qos0(const Session& session, std::size_t payload_bytes) {
   counters_.dropped_slow_consumer.add();
-  const bool within = session.connection->output.size() < settings_.max_output_bytes;
+  const bool within = has_room_for_qos0(session, payload_bytes, settings_.max_output_bytes);
   const Limit limit = within ? Limit::kMemoryBytes : Limit::kOutputBytes;
   counters_.reached(limit);
   refusals_.warning("messages dropped", {{"client", session.client_id}, {"qos", 0}, {"reason", reached(limit)}});

@@ -60,6 +60,7 @@ struct Outbound {
   std::uint32_t held_publishes = 0;
   Ring<session::Delivery> held_qos0;
   std::size_t held_qos0_bytes = 0;
+  std::size_t largest_held_qos0_bytes = 0;  // once it has gone, of those that came since
   Ring<RetainedReplay> replays;
   std::size_t replay_bytes = 0;
   bool awaits_replay_turn = false;  // stands in the shard's list
@@ -75,12 +76,16 @@ struct Outbound {
   }
   void hold_qos0(session::Delivery delivery) {
     ++held_publishes;
-    held_qos0_bytes += delivery.message->block_bytes();
+    const std::size_t bytes = delivery.message->block_bytes();
+    held_qos0_bytes += bytes;
+    largest_held_qos0_bytes = std::max(largest_held_qos0_bytes, bytes);
     held_qos0.push_back(std::move(delivery));
   }
   session::Delivery pop_held_qos0() {
     session::Delivery delivery = held_qos0.pop_front();
-    held_qos0_bytes -= delivery.message->block_bytes();
+    const std::size_t bytes = delivery.message->block_bytes();
+    held_qos0_bytes -= bytes;
+    if (bytes == largest_held_qos0_bytes) largest_held_qos0_bytes = 0;
     return delivery;
   }
   // Those of them that rest on no commit, in their order.
@@ -100,7 +105,7 @@ struct Outbound {
   void forget_held() {
     held_publishes = 0;
     held_qos0.clear();
-    held_qos0_bytes = 0;
+    held_qos0_bytes = largest_held_qos0_bytes = 0;
   }
   void push(session::Delivery delivery) {
     queue_bytes += delivery.message->block_bytes();

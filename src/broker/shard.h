@@ -260,7 +260,8 @@ class Shard final : private storage::LaneEvents, private storage::Recovery {
   void on_shared_delivery(SharedDelivery shared);
   void deliver(Session& session, OutgoingPublish& publish, session::Delivery delivery);
   void send(Session& session, OutgoingPublish& publish, session::Delivery delivery);
-  bool has_room_for_qos0(Connection& connection, std::size_t held, std::size_t payload_bytes);
+  static bool has_room_for_qos0(const Session& session, std::size_t payload_bytes, std::size_t max_output_bytes);
+  bool make_room_for_qos0(Session& session, std::size_t payload_bytes);
   void send_qos0(Session& session, OutgoingPublish& publish, bool retain,
                  const Ref<const topics::EncodedIdentifiers>& identifiers);
   void append_qos0(Session& session, OutgoingPublish& publish, bool retain,
@@ -270,7 +271,7 @@ class Shard final : private storage::LaneEvents, private storage::Recovery {
   void send_held_qos0(Session& session, const session::Delivery& delivery);
   void mail_to_others(OutgoingPublish& publish, const Ref<const topics::MatchList>& found, storage::MessageId id,
                       const QueuedQos0& queued_qos0);
-  void drop_qos0(const Session& session);
+  void drop_qos0(const Session& session, std::size_t payload_bytes);
   void hand_on(const Session& leaving, const session::Delivery& delivery);
   void mail_shared(std::uint32_t shard, SharedDelivery shared);
   struct Departing {

@@ -168,10 +168,10 @@ constexpr ConfigKey kKeys[] = {
     limit<&Settings::subscription_ttl_ms, 1000>(
         "subscription_ttl_s", "seconds", 0, kMax32,
         "How long after its client has left a session keeps its subscriptions. 0: as long as it lives."),
-    limit<&Settings::max_output_bytes>("max_output_bytes", "bytes", 1024, kMaxBytes,
-                                       "Unsent bytes of one connection beyond which QoS 0 messages are dropped; the "
-                                       "first of its large messages does not "
-                                       "count. A client that does not read is itself not read beyond twice as many."),
+    limit<&Settings::max_output_bytes>(
+        "max_output_bytes", "bytes", 1024, kMaxBytes,
+        "Unsent bytes of one connection beyond which QoS 0 messages are dropped; one "
+        "larger message does not count. A client that does not read is itself not read beyond twice as many."),
     limit<&Settings::connect_timeout_ms, 1000>("connect_timeout_s", "seconds", 1, kMaxSeconds,
                                                "A new connection that has sent no complete CONNECT by then is closed."),
     limit<&Settings::write_timeout_ms, 1000>("write_timeout_s", "seconds", 1, kMaxSeconds,
