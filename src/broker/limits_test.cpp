@@ -312,6 +312,37 @@ TEST(Limits, QosZeroBehindALargeMessageIsNotDropped) {
   EXPECT_EQ(broker.times_reached(Limit::kOutputBytes), 10U) << "and behind it no more than otherwise";
 }
 
+// All that was in flight is sent again when a client comes back, as it takes it.
+TEST(Limits, WhatIsSentAgainWaitsForRoom_MQTT_4_4_0_1) {
+  TestBroker broker({.max_output_bytes = 10'000});
+  const auto come_back = [&broker](bool reads) -> TestClient& {
+    TestClient& reader = broker.open();
+    reader.reads = reads;
+    const auto answer = reader.connect("reader", false, 100);
+    EXPECT_EQ(answer.has_value(), reads);
+    return reader;
+  };
+  TestClient& before = come_back(true);
+  EXPECT_EQ(before.subscribe("t"), kGrantedQos1);
+  TestClient& writer = open_writer(broker);
+  for (int i = 0; i < 20; ++i) writer.publish("t", std::to_string(i) + std::string(1000, 'x'));
+  EXPECT_EQ(before.messages_waiting(), 20U);
+  before.cut();
+  TestClient& idle = come_back(false);
+  EXPECT_GE(idle.output.size(), 4000U);
+  EXPECT_LT(idle.output.size(), 7000U);
+  idle.cut();
+  TestClient& after = come_back(true);
+  EXPECT_EQ(after.messages_waiting(), 20U);
+  writer.publish("t", "next");
+  for (int i = 0; i < 20; ++i) {
+    const ReceivedMessage message = after.message();
+    EXPECT_EQ(message.payload, std::to_string(i) + std::string(1000, 'x'));
+    after.acknowledge(message);
+  }
+  EXPECT_EQ(after.message().payload, "next");
+}
+
 TEST(Limits, ASilentConnectionIsClosed) {
   TestBroker broker({.connect_timeout_ms = 1000});
   TestClient& silent = broker.open();

@@ -137,6 +137,18 @@ TEST(Memory, QosZeroToSlowReadersIsDropped) {
   EXPECT_EQ(full.broker.shard().counters().dropped_slow_consumer.value(), 8U);
 }
 
+// Who comes back may, for he takes messages away; what he does not read waits where it takes no more memory.
+TEST(Memory, WhoComesBackIsSentLittleAtATime) {
+  FullBroker full;
+  TestClient& back = full.broker.open();
+  back.reads = false;
+  EXPECT_EQ(back.connect("hoarder", false, 3600), std::nullopt);
+  EXPECT_GE(back.output.size(), body().size());
+  EXPECT_LT(back.output.size(), 2 * body().size());
+  back.reads = true;
+  EXPECT_EQ(full.drain(), std::to_string(full.hoarded));
+}
+
 TEST(Memory, LargePacketsAreNotWaitedFor) {
   FullBroker full;
   full.writer.send_bytes({"\x30\xff\xff\x7f\x00", 5});

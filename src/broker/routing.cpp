@@ -332,7 +332,9 @@ void Shard::drop(const Session& session, const session::Delivery& delivery, Coun
 
 void Shard::resend(Session& session) {
   Connection& connection = *session.connection;
-  while (const auto again = session.outbound->outgoing.next_resend()) {
+  while (has_room_to_pump(session)) {
+    const auto again = session.outbound->outgoing.next_resend();
+    if (!again) return;
     if (again->entry->state == session::Outgoing::State::kAwaitsPubcomp) {
       hold_ack(session, wire::PacketType::kPubrel, again->packet_id);
       continue;
@@ -354,17 +356,21 @@ void Shard::resend(Session& session) {
   }
 }
 
+// What there is no room for waits where it is. Whoever makes room calls pump().
+bool Shard::has_room_to_pump(Session& session) {
+  Connection& connection = *session.connection;
+  if (connection.output.size() + session.outbound->held_qos0_bytes < max_output_bytes_ / 2) return true;
+  connection.wants_drain_notice = true;
+  return false;
+}
+
 // Sends what the client's window and output have room for, oldest first.
 void Shard::pump(Session& session) {
   if (!online(session) || session.outbound == nullptr) return;
   Outbound& out = *session.outbound;
-  Connection& connection = *session.connection;
   resend(session);
   while (!out.queue.empty() && out.outgoing.can_send()) {
-    if (connection.output.size() + out.held_qos0_bytes >= settings_.max_output_bytes / 2) {
-      connection.wants_drain_notice = true;
-      return update_marks(session);
-    }
+    if (!has_room_to_pump(session)) return update_marks(session);
     session::Delivery delivery = out.pop();
     if (delivery.message->expired(now_)) {
       drop(session, delivery, counters_.dropped_expired);

@@ -105,7 +105,7 @@ class Shard final : private storage::LaneEvents, private storage::Recovery {
   // What was in the output has been sent, wholly or in good part.
   void output_drained(Connection& connection);
   // Below so many unsent bytes output_drained() is worth calling.
-  std::size_t drain_mark() const { return settings_.max_output_bytes / 4; }
+  std::size_t drain_mark() const { return max_output_bytes_ / 4; }
   // With so many unsent bytes a peer that takes none is not read (sets waits_for_output): what it sends would only be
   // answered with more.
   std::size_t full_mark() const { return settings_.max_output_bytes * 2; }
@@ -262,6 +262,7 @@ class Shard final : private storage::LaneEvents, private storage::Recovery {
   void send(Session& session, OutgoingPublish& publish, session::Delivery delivery);
   static bool has_room_for_qos0(const Session& session, std::size_t payload_bytes, std::size_t max_output_bytes);
   bool make_room_for_qos0(Session& session, std::size_t payload_bytes);
+  bool has_room_to_pump(Session& session);
   void send_qos0(Session& session, OutgoingPublish& publish, bool retain,
                  const Ref<const topics::EncodedIdentifiers>& identifiers);
   void append_qos0(Session& session, OutgoingPublish& publish, bool retain,

@@ -142,15 +142,10 @@ bool Shard::still_subscribed(Session& session, std::string_view filter) {
   return node != nullptr && session.subscriptions.contains(node);
 }
 
-// What there is no room for waits where it is kept, instead of in a queue that has limits. Whoever makes room calls
-// pump().
+// What there is no room for is read later, instead of waiting in a queue that has limits.
 bool Shard::room_for_replay(Session& session) {
   const Outbound& out = *session.outbound;
-  if (session.connection->output.size() + out.held_qos0_bytes >= max_output_bytes_ / 2) {
-    session.connection->wants_drain_notice = true;
-    return false;
-  }
-  return out.queue.empty() && out.backlog_messages == 0 && out.outgoing.can_send();
+  return has_room_to_pump(session) && out.queue.empty() && out.backlog_messages == 0 && out.outgoing.can_send();
 }
 
 // Reads a page and sends of it what there is room for. True when it was the last.

@@ -140,6 +140,7 @@ void Client::publish(const std::string& topic, Qos qos, bool retain, bool clears
   publication.may_expire = !retain && plan_.version == ProtocolVersion::kV5 && world_.dice(8) == 0;
   publication.sent_at = world_.next_step();
   publication.sent_at_ms = world_.now();
+  if (!clears && world_.has_large_messages() && world_.dice(3) == 0) publication.padding_bytes = world_.dice(4000);
   all.push_back(publication);
   const Pending pending{qos == Qos::k0 ? PacketId{0} : next_packet_id(), all.size() - 1, false};
   write_publish(pending, false);
@@ -149,7 +150,7 @@ void Client::publish(const std::string& topic, Qos qos, bool retain, bool clears
 void Client::write_publish(const Pending& pending, bool dup) {
   Publication& publication = world_.history().publications[pending.publication];
   ++publication.attempts;
-  const std::string payload = publication.clears ? "" : std::to_string(pending.publication);
+  const std::string payload = publication.clears ? "" : world_.history().payload_of(pending.publication);
   wire::Publish packet;
   packet.dup = dup;
   packet.qos = publication.qos;
@@ -429,8 +430,7 @@ void Client::on_publish(const wire::Publish& publish) {
       violation("unknown topic alias");
     }
   }
-  const std::string payload(publish.payload);
-  const std::string what = topic + " " + payload;
+  const std::string what = topic + " " + std::string(publish.payload.substr(0, publish.payload.find(' ')));
   world_.trace(id() + " receives " + what + " QoS " + std::to_string(static_cast<int>(publish.qos)) + " id " +
                std::to_string(publish.packet_id) + (publish.dup ? " dup" : ""));
   if (publish.qos == Qos::k0) return on_message(publish, topic);
@@ -471,12 +471,13 @@ void Client::on_message(const wire::Publish& publish, const std::string& topic) 
     return;
   }
   if (is_retained(topic)) {
-    retained_seen_[topic] = payload;
+    retained_seen_[topic] = payload.empty() ? "" : std::to_string(history.index_of(payload));
     return;
   }
   const std::size_t index = history.index_of(payload);
   const Publication& publication = history.publications[index];
-  if (publication.topic != topic) violation("message " + payload + " under another topic, " + topic);
+  const auto message = [&] { return "message " + std::to_string(index); };
+  if (publication.topic != topic) violation(message() + " under another topic, " + topic);
   if (publish.qos > std::min(publication.qos, plan_.subscription_qos)) violation("QoS above what was granted");
   int filters = 0;
   bool subscribed_all_along = false;
@@ -487,12 +488,12 @@ void Client::on_message(const wire::Publish& publish, const std::string& topic) 
     subscribed_all_along =
         subscribed_all_along || (span.active_since < publication.sent_at && span.ended_at == kNotYet);
   }
-  if (filters == 0 && plan_.group.empty()) violation("message " + payload + " without a subscription");
+  if (filters == 0 && plan_.group.empty()) violation(message() + " without a subscription");
   const int times = ++received_in_session_[index];
   // A message of QoS 1 may be published twice, and one of QoS 2 that is not yet stored may pass to QoS 0 twice.
   const bool exactly = publish.qos == publication.qos && publish.qos != Qos::k1;
   if (plan_.group.empty() && exactly && times > filters)
-    violation("message " + payload + " of QoS " + std::to_string(static_cast<int>(publish.qos)) + " came " +
+    violation(message() + " of QoS " + std::to_string(static_cast<int>(publish.qos)) + " came " +
               std::to_string(times) + " times [MQTT-4.3.3-10]");
   ever_received_.insert(index);
   // A message may have been sent a first time when there was no subscription, or been refused or have expired then.
@@ -503,7 +504,7 @@ void Client::on_message(const wire::Publish& publish, const std::string& topic) 
       std::to_string(publication.publisher) + " " + topic + " " + std::to_string(static_cast<int>(publication.qos));
   const auto [newest, first] = newest_.try_emplace(key, index);
   if (!first && newest->second > index)
-    violation("message " + payload + " after " + std::to_string(newest->second) + " [MQTT-4.6.0-6]");
+    violation(message() + " after " + std::to_string(newest->second) + " [MQTT-4.6.0-6]");
   newest->second = index;
 }
 

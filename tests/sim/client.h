@@ -33,6 +33,8 @@ class Surroundings {
   // Whether the store has been in trouble lately, or the broker has been shutting down: refusals are in order.
   virtual bool refusals_expected() const = 0;
   virtual bool store_was_in_trouble() const = 0;
+  // Some messages are too large to be copied into an output.
+  virtual bool has_large_messages() const = 0;
   // Whether the queues of receivers may have had no room for it.
   virtual bool may_be_refused(const Publication& publication) const = 0;
   // Whether the queue of `client` may have had no room for it, or may have needed its place.

@@ -36,6 +36,7 @@ struct Publication {
   Step acknowledged_at = kNotYet;
   TimeMs sent_at_ms = 0;
   int attempts = 0;  // how often it was sent
+  std::size_t padding_bytes = 0;
   bool refused = false;
   bool acknowledged() const { return acknowledged_at != kNotYet; }
 };
@@ -67,13 +68,17 @@ struct History {
            span.granted != wire::Qos::k0 && span.active_since < publication.sent_at &&
            publication.acknowledged_at < span.ended_at;
   }
+  // A payload is the publication's index, behind which a large one has spaces.
+  std::string payload_of(std::size_t index) const {
+    return std::to_string(index) + std::string(publications[index].padding_bytes, ' ');
+  }
   std::size_t index_of(std::string_view payload) const {
     std::size_t index = 0;
-    for (const char c : payload) {
+    for (const char c : payload.substr(0, payload.find(' '))) {
       if (c < '0' || c > '9') throw Violation("a payload that nobody sent: " + std::string(payload));
       index = index * 10 + static_cast<std::size_t>(c - '0');
     }
-    if (payload.empty() || index >= publications.size())
+    if (index >= publications.size() || payload != payload_of(index))
       throw Violation("a payload that nobody sent: " + std::string(payload));
     return index;
   }

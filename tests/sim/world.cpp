@@ -31,6 +31,7 @@ World::World(std::uint64_t seed, bool trace, Log& log) : random_(seed), trace_(t
   settings_.match_cache_topics = dice(2) == 0 ? 2 : 1000;
   set_limits();
   syncs_late_ = dice(3) == 0;
+  has_large_messages_ = dice(4) == 0;
   open_store(false);
   broker_ =
       std::make_unique<BrokerProcess>(settings_, 1 + static_cast<std::uint32_t>(dice(3)), *store_, random_, log_, now_);

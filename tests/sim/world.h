@@ -34,6 +34,7 @@ class World final : public Surroundings {
   int restarts() const override { return restarts_; }
   bool refusals_expected() const override { return refusals_expected_; }
   bool store_was_in_trouble() const override { return store_was_in_trouble_; }
+  bool has_large_messages() const override { return has_large_messages_; }
   bool may_be_refused(const Publication& publication) const override { return allowance_.may_be_refused(publication); }
   bool may_be_dropped(const Client& client, const Publication& publication) const override {
     return allowance_.may_be_dropped(client, publication);
@@ -74,6 +75,7 @@ class World final : public Surroundings {
   int restarts_ = 0;
   int links_ = 0;
   bool may_have_trouble_ = false;
+  bool has_large_messages_ = false;
   bool refusals_expected_ = false;
   bool store_was_in_trouble_ = false;
   bool strangers_may_stay_ = false;
