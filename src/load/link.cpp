@@ -7,6 +7,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "wire/encode.h"
 
@@ -76,7 +77,7 @@ void Link::close() {
   output_.clear();
   rest_.clear();
   sent_ = 0;
-  writable_wanted_ = false;
+  writable_wanted_ = goes_on_ = false;
 }
 
 void Link::lose(std::string_view why) {
@@ -105,7 +106,8 @@ void Link::flush() {
     output_.clear();
     sent_ = 0;
   }
-  const bool wanted = !output_.empty();
+  const bool goes_on = std::exchange(goes_on_, false);
+  const bool wanted = goes_on || !output_.empty();
   if (wanted == writable_wanted_) return;
   writable_wanted_ = wanted;
   host_.watch(*this, fd_, false, wanted);

@@ -75,6 +75,8 @@ class Link {
   std::size_t unsent_bytes() const { return output_.size() - sent_; }
   wire::ProtocolVersion version() const { return settings_.version; }
   void lose(std::string_view why);
+  // Has on_turn_end() called once the socket takes bytes, though none may be left then.
+  void go_on_when_writable() { goes_on_ = true; }
 
   LinkHost& host_;
 
@@ -91,6 +93,7 @@ class Link {
   std::string output_, rest_;
   std::size_t sent_ = 0;  // of output_
   bool writable_wanted_ = false;
+  bool goes_on_ = false;
   Clock::time_point connect_began_;
 };
 

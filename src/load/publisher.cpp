@@ -39,7 +39,11 @@ void Publisher::on_connack(const wire::Connack& connack) {
 }
 
 bool Publisher::may_send() {
-  if (!traffic_.publishing || is_done() || unsent_bytes() > kUnsentBytes) return false;
+  if (!traffic_.publishing || is_done()) return false;
+  if (unsent_bytes() > kUnsentBytes) {
+    go_on_when_writable();
+    return false;
+  }
   if (traffic_.plan.qos != wire::Qos::k0 && free_.empty()) return false;
   if (traffic_.ahead() == 0) return true;
   const std::uint64_t receivers = traffic_.plan.receivers();

@@ -45,6 +45,15 @@ def test_it_checks_what_comes(broker):
     assert (outcome["published"], outcome["received"], outcome["lost"], outcome["interrupted"]) == (1000, 1000, 0, False)
 
 
+@pytest.mark.parametrize("size", [4096, 300_000])
+def test_it_goes_on_when_the_system_has_taken_all_at_once(broker, size):
+    """Of QoS 0 nothing comes back that would tell a publisher to go on."""
+    command = [binary(), "bench", *at(broker), "--size", str(size), "--pubs", "2", "--subs", "2", "--messages", "500", "--json", "--quiet"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["received"] == 1000
+
+
 PLANS = {
     "timed": (signal.SIGINT, 130, ["--rate", "200", "--warm-up", "0"]),
     "counted": (signal.SIGTERM, 143, ["--messages", "1000000", "--rate", "200", "--v5"]),
