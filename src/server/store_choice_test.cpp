@@ -37,8 +37,8 @@ TEST(StoreChoice, OpensWhatItNames) {
   EXPECT_EQ(config.store, "rocksdb");
   config.store = "memory";
   EXPECT_EQ((*open_store(config, log))->name(), "memory");
-  const std::string directory = (std::filesystem::temp_directory_path() / "petrel-store-choice-test").string();
-  std::filesystem::remove_all(directory);
+  std::string directory = (std::filesystem::temp_directory_path() / "petrel-store-choice-XXXXXX").string();
+  ASSERT_NE(::mkdtemp(directory.data()), nullptr);
   config.store = "rocksdb:" + directory;
   {
     const auto opened = open_store(config, log);

@@ -76,6 +76,7 @@ def client_hello():
 HALF_OPEN = 10_000
 # What one of them may cost, mostly OpenSSL's.
 HALF_OPEN_BYTES = 64_000
+HALF_OPEN_S = 20
 
 
 def test_ten_thousand_half_open_handshakes(start_broker, authority, name):
@@ -84,7 +85,7 @@ def test_ten_thousand_half_open_handshakes(start_broker, authority, name):
     certificate, key = authority.sign("broker")
     port = free_port()
     listener = {"address": f"tls://127.0.0.1:{port}", "certificate": certificate, "key": key, "max_handshakes": 20_000}
-    broker = start_broker("limits.connect_timeout_s = 8\n", listeners=[listener])
+    broker = start_broker(f"limits.connect_timeout_s = {HALF_OPEN_S}\n", listeners=[listener])
     door = Door("tls", port, tls={"ca_certs": str(authority.file)})
     before, descriptors = broker.resident_bytes(), broker.descriptors()
     links = []
@@ -100,10 +101,12 @@ def test_ten_thousand_half_open_handshakes(start_broker, authority, name):
                 link.connect(("127.0.0.1", port))
                 link.send(half)
                 if number % 1000 == 999:
+                    # Where the system's queue is full, a connection is tried again after one second, two, four.
+                    wait_until(lambda: broker.descriptors() > len(links), "those so far are accepted")
                     peer.publish(name("t"), b"%d" % number, qos=1)
                     assert peer.take_one().payload == b"%d" % number
             took = time.monotonic() - begin
-            assert took < 8, "the test's machine is too slow for its timeout"
+            assert took < HALF_OPEN_S, "the test's machine is too slow for its timeout"
             wait_until(lambda: broker.descriptors() > HALF_OPEN, "all are open at once")
             # Not with Paho: select() knows no descriptors beyond a thousand.
             context = ssl.create_default_context(cafile=authority.file)
@@ -115,7 +118,7 @@ def test_ten_thousand_half_open_handshakes(start_broker, authority, name):
                 assert peer.take_one().payload == b"crowded"
             cost = (broker.resident_bytes() - before) / HALF_OPEN
             assert cost < HALF_OPEN_BYTES * resident_factor(), f"{cost:.0f} bytes for each"
-            wait_until(lambda: broker.descriptors() < descriptors + 20, "all are closed")
+            wait_until(lambda: broker.descriptors() < descriptors + 20, "all are closed", HALF_OPEN_S + 20)
             broker.wait_log("connection refused.*no complete CONNECT within")
             peer.publish(name("t"), b"after", qos=1)
             assert peer.take_one().payload == b"after"
@@ -129,7 +132,7 @@ def test_handshakes_beyond_the_limit_are_refused(start_broker, authority, name):
     certificate, key = authority.sign("broker")
     port = free_port()
     listener = {"address": f"tls://127.0.0.1:{port}", "certificate": certificate, "key": key, "max_handshakes": 10}
-    broker = start_broker("limits.connect_timeout_s = 2\n", listeners=[listener])
+    broker = start_broker("limits.connect_timeout_s = 5\n", listeners=[listener])
     with PahoPeer(broker, name.client("stays")) as peer, contextlib.ExitStack() as links:
         peer.subscribe(name("t"), qos=1)
         for _ in range(10):
@@ -150,11 +153,12 @@ def test_handshakes_beyond_the_limit_are_refused(start_broker, authority, name):
 def test_a_handshake_byte_by_byte_has_no_more_time_than_others(start_broker, authority, name):
     certificate, key = authority.sign("broker")
     port = free_port()
-    broker = start_broker("limits.connect_timeout_s = 1\n",
-                          listeners=[{"address": f"tls://127.0.0.1:{port}", "certificate": certificate, "key": key}])
+    listener = {"address": f"tls://127.0.0.1:{port}", "certificate": certificate, "key": key, "connect_timeout_s": 1}
+    broker = start_broker(listeners=[listener])
     hello = client_hello()
-    with socket.create_connection(("127.0.0.1", port), timeout=0.02) as link, PahoPeer(broker, name.client("stays")) as peer:
+    with socket.create_connection(("127.0.0.1", port), timeout=15) as link, PahoPeer(broker, name.client("stays")) as peer:
         peer.subscribe(name("t"), qos=1)
+        link.settimeout(0.02)
         for number in range(len(hello)):
             try:
                 link.send(hello[number : number + 1])
@@ -419,7 +423,6 @@ def test_slow_heads_end_in_time(doors, served):
             links.append(stack.enter_context(socket.create_connection(("127.0.0.1", doors["http"].port), timeout=15)))
             links[-1].sendall(b"GET / HTTP/1.1\r\nX")
         doors.broker.wait_log("HTTP connection ended.*too many HTTP connections", start=at)
-        begin = time.monotonic()
         with socket.create_connection(("127.0.0.1", doors["http"].port), timeout=15) as link:
             link.sendall(HEAD + b"Connection: close\r\n\r\n")
             assert read_all(link).startswith(b"HTTP/1.1 200"), "served while they hold their places"
@@ -441,5 +444,5 @@ def test_slow_heads_end_in_time(doors, served):
             links[:] = [link for link in links if not ended(link)]
             return not links
 
-        wait_until(all_ended, "the slow ones end", step_s=0.2)
-        assert time.monotonic() - begin < 14, "a byte now and then must not buy time"
+        # They have ten seconds. A byte now and then must not buy time.
+        wait_until(all_ended, "the slow ones end", 20, step_s=0.2)

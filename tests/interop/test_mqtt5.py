@@ -119,7 +119,7 @@ def test_will_delay(broker, name):
     """[MQTT-3.1.3-9]: a client that returns in time has no will published; the end of the session ends the delay."""
     will = {
         "topic": name("will"), "payload": b"lost", "qos": 1,
-        "properties": properties(PacketTypes.WILLMESSAGE, WillDelayInterval=1, ContentType="text/plain"),
+        "properties": properties(PacketTypes.WILLMESSAGE, WillDelayInterval=4, ContentType="text/plain"),
     }  # fmt: skip
     keep = {"clean": False, "SessionExpiryInterval": 60}
     with PahoPeer(broker) as watcher, PahoPeer(broker) as publisher:

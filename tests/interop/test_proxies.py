@@ -64,6 +64,7 @@ def behind(start_broker, authority):
     served = {"certificate": certificate, "key": key}
     kinds = {
         "tcp": ("tcp", PROXIED),
+        "hasty": ("tcp", {**PROXIED, "connect_timeout_s": 2}),
         "named": ("tcp", {**PROXIED, "client_certificates": "optional"}),
         "strict": ("tcp", {**PROXIED, "client_certificates": "required"}),
         "tls": ("tls", {**PROXIED, **served}),
@@ -75,7 +76,7 @@ def behind(start_broker, authority):
     }
     ports = {kind: free_port() for kind in kinds}
     listeners = [{"address": f"{scheme}://127.0.0.1:{ports[kind]}", **keys} for kind, (scheme, keys) in kinds.items()]
-    return start_broker("[limits]\nconnect_timeout_s = 2\n", DEBUG, listeners=listeners), ports
+    return start_broker(args=DEBUG, listeners=listeners), ports
 
 
 V1 = b"PROXY TCP4 192.0.2.7 198.51.100.1 4711 1883\r\n"
@@ -125,7 +126,7 @@ def test_a_header_in_any_pieces_and_with_what_follows(behind, name, sent):
         ("tcp", header_v2("192.0.2.7", 1)[:14] + b"\xff\xff", "larger than"),
         ("tcp", header_v2("192.0.2.7", 1, tlvs=b"\x03\x00\x04abcd"), "CRC32C"),
         ("foreign", V1, "not among those of trusted"),
-        ("tcp", V1[:20], "connect_timeout_s"),
+        ("hasty", V1[:20], "connect_timeout_s"),
     ],
 )
 def test_a_wrong_header_is_closed_and_the_log_says_why(behind, door, sent, why):
@@ -139,7 +140,7 @@ def test_a_wrong_header_is_closed_and_the_log_says_why(behind, door, sent, why):
 
 def test_the_header_and_the_handshake_share_their_time(behind):
     broker, ports = behind
-    with dial(ports["tcp"]) as link:
+    with dial(ports["hasty"]) as link:
         link.sendall(V1)
         assert ended(link)
     broker.wait_log("connection refused.*192.0.2.7:4711.*no complete CONNECT")
@@ -293,7 +294,10 @@ def test_a_tenants_will_retained_and_waiting_messages(tenants):
     with PahoPeer(doors["a"], "lasting", version=V311, clean=False) as lasting:
         lasting.subscribe("#", qos=1)
     will = {"topic": "gone", "payload": b"will", "qos": 1, "retain": True}
-    PahoPeer(doors["a"], "mortal", version=V311, will=will).connect().drop()
+    with PahoPeer(doors["also-a"], "heir", version=V311) as heir:
+        heir.subscribe("gone", qos=1)
+        PahoPeer(doors["a"], "mortal", version=V311, will=will).connect().drop()
+        assert heir.take_one().payload == b"will"
     with PahoPeer(doors["b"], "lasting", version=V311, clean=False) as stranger:
         assert not stranger.session_present
         stranger.subscribe("#", qos=1)

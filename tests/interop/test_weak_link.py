@@ -61,7 +61,7 @@ def watch_will(link, running, topic):
 @pytest.mark.petrel_only
 def test_a_dead_link_is_noticed_by_what_it_does_not_acknowledge(link, near_broker, name):
     """A client without a keep alive: only TCP can tell. Its will is published."""
-    running = near_broker(dead_link_min_s=1, dead_link_max_s=1)
+    running = near_broker(dead_link_min_s=3, dead_link_max_s=3)
     with watch_will(link, running, name("will")) as app, far_peer(link) as device:
         device.connect("device", keep_alive=0, will=(name("will"), "gone", 0, False, None))
         device.subscribe(name("t"), 1)
@@ -74,7 +74,7 @@ def test_a_dead_link_is_noticed_by_what_it_does_not_acknowledge(link, near_broke
 @pytest.mark.petrel_only
 def test_a_dead_link_is_noticed_in_silence(link, near_broker, name):
     """Nothing is sent, and the client has no keep alive: it is probed."""
-    running = near_broker(dead_link_min_s=1, dead_link_max_s=1)
+    running = near_broker(dead_link_min_s=3, dead_link_max_s=3)
     with watch_will(link, running, name("will")) as app, far_peer(link) as device:
         device.connect("device", keep_alive=0, will=(name("will"), "gone", 0, False, None))
         link.cut()
@@ -85,7 +85,7 @@ def test_a_dead_link_is_noticed_in_silence(link, near_broker, name):
 @pytest.mark.petrel_only
 def test_a_link_that_only_loses_the_way_down_is_dead_too(link, near_broker, name):
     """The client's pings arrive, so its keep alive says nothing; what is sent to it is not acknowledged."""
-    running = near_broker(dead_link_min_s=1, dead_link_max_s=1)
+    running = near_broker(dead_link_min_s=3, dead_link_max_s=3)
     with watch_will(link, running, name("will")) as app, far_peer(link) as device:
         device.connect("device", keep_alive=65535, will=(name("will"), "gone", 0, False, None))
         link.cut("down")
