@@ -352,6 +352,29 @@ TEST(Limits, ASilentConnectionIsClosed) {
   EXPECT_THAT(broker.log(), HasSubstr("limits.connect_timeout_s"));
 }
 
+// What clients have sent while the machine stopped the broker is read before they count as silent.
+TEST(Limits, AStopOfTheBrokerIsNobodysSilence) {
+  TestBroker broker({.connect_timeout_ms = 3000});
+  wire::Connect packet;
+  packet.keep_alive_s = 2;
+  TestClient &fresh = broker.open(), &lively = broker.open(), &silent = broker.open();
+  for (TestClient* client : {&lively, &silent}) {
+    const std::string id = client == &lively ? "lively" : "silent";
+    packet.client_id = id;
+    EXPECT_EQ(client->connect(packet), kSuccess);
+  }
+  broker.stop_for(5000);
+  EXPECT_FALSE(fresh.closed || lively.closed || silent.closed);
+  EXPECT_THAT(broker.log(), HasSubstr("this thread was stopped for a while"));
+  lively.send_bytes(std::string_view("\xc0\0", 2));
+  broker.pass(1000);
+  EXPECT_TRUE(fresh.closed && silent.closed);
+  broker.pass(1500);
+  EXPECT_FALSE(lively.closed);
+  broker.pass(1000);
+  EXPECT_TRUE(lively.closed);
+}
+
 struct Retaining : testing::TestWithParam<Limit> {
   Settings settings() const {
     Settings made;

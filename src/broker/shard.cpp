@@ -53,6 +53,7 @@ Shard::Shard(std::uint32_t index, SharedState& shared, storage::Lane& lane, Shar
 Shard::~Shard() { refusals_.finish(); }
 
 void Shard::begin_turn(TimeMs now) {
+  if (now - now_ > kStopMs) notice_stop(now);
   now_ = now;
   refusals_.advance(now);
   watch_memory();

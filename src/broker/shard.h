@@ -352,6 +352,9 @@ class Shard final : private storage::LaneEvents, private storage::Recovery {
 
   // timers.cpp
   void on_timer(TimerNode& node);
+  // Between turns, when something was due: the thread did not run.
+  static constexpr TimeMs kStopMs = 1000;
+  void notice_stop(TimeMs now);
   void check_connection(Connection& connection);
   void check_absence(Absence& absence);
   void arm(Connection& connection);
@@ -466,7 +469,8 @@ class Shard final : private storage::LaneEvents, private storage::Recovery {
   bool shutting_down_ = false;
 
   TimeMs house_due_ = 0;
-  TimeMs sys_due_;  // kNever on all shards but the first
+  TimeMs judges_from_ = 0;  // until then no connection has been silent for too long
+  TimeMs sys_due_;          // kNever on all shards but the first
   bool memory_full_ = false;
   TimeMs memory_due_ = 0;         // next look at it
   std::size_t max_output_bytes_;  // the setting, less while memory is full

@@ -24,7 +24,18 @@ void Shard::on_timer(TimerNode& node) {
   }
 }
 
+// The machine may have stopped the process while clients went on sending: that is read before anybody is judged.
+void Shard::notice_stop(TimeMs now) {
+  const TimeMs late = now - wheel_.next_deadline();
+  if (late <= kStopMs) return;
+  judges_from_ = now + kStopMs;
+  log_.warning(
+      "this thread was stopped for a while",
+      {{"shard", index_}, {"late_ms", late}, {"effect", "clients get a second more before they count as silent"}});
+}
+
 void Shard::check_connection(Connection& connection) {
+  if (now_ < judges_from_) return wheel_.schedule(connection, judges_from_);
   switch (connection.state) {
     case Connection::State::kAwaitsConnect:
       if (now_ >= connection.limited_since + connect_timeout_ms(connection)) {

@@ -277,7 +277,8 @@ void World::heal() {
   store_->set_eager(true);
   store_->advance(store_->waiting());
   for (auto& link : strangers_) link->client_gone = true;
-  for (int i = 0; i < 4; ++i) {
+  // Until refusals that are on their way have been read.
+  for (int i = 0; i < 4 || (i < 1000 && broker_->has_work()); ++i) {
     turn(true);
     for (auto& client : clients_) client->read(true);
   }
