@@ -47,6 +47,7 @@ struct alignas(64) Counters {
   Counter publish_refused;                             // from clients, for whatever reason, and not delivered
   Counter sessions_created, sessions_ended, sessions_expired;
   Counter mails_posted, mails_received;
+  Counter looked_up;                    // subscriptions, for topics whose receivers were not remembered
   std::array<Counter, kLimits> limits;  // how often each was reached
 
   std::uint64_t dropped() const {

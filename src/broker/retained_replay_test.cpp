@@ -117,5 +117,27 @@ TEST(RetainedReplay, WhoUnsubscribesGetsNoMore) {
   EXPECT_LT(reader.messages_waiting(), 500U);
 }
 
+// Whoever has very much to look for takes turns with the others.
+TEST(RetainedReplay, ManySearchesOfOneClientDoNotKeepOthersWaiting) {
+  TestBroker broker;
+  TestClient& writer = broker.open();
+  EXPECT_EQ(writer.connect("writer"), kSuccess);
+  keep(writer, 2'000, 1);
+  TestClient& greedy = broker.open();
+  EXPECT_EQ(greedy.connect("greedy"), kSuccess);
+  TestClient& modest = broker.open();
+  EXPECT_EQ(modest.connect("modest"), kSuccess);
+  wire::Subscribe many;
+  many.packet_id = 1;
+  many.subscriptions.assign(200, {"+/+/none", {.maximum_qos = Qos::k0}});
+  wire::Subscribe one;
+  one.packet_id = 1;
+  one.subscriptions.push_back({"kept/1", {.maximum_qos = Qos::k0}});
+  greedy.queue(many);
+  modest.queue(one);
+  for (int turns = 0; turns < 10; ++turns) broker.one_turn();
+  EXPECT_EQ(modest.messages_waiting(), 1U);
+}
+
 }  // namespace
 }  // namespace petrel::broker::test

@@ -25,6 +25,7 @@ constexpr std::size_t kLargePacketBytes = 65'536;
 constexpr std::uint64_t kWorkBetweenLooks = 2048, kShortWorkBetweenLooks = 256;
 constexpr std::uint64_t kWorkOfPacket = 16;
 constexpr std::uint64_t kBytesOfWork = 16;
+constexpr std::uint64_t kWorkOfLookUp = 8;  // for each subscription that is found
 // How many retained messages a turn looks at, for all sessions together, whether they match or not. A millisecond; in
 // short turns a tenth.
 constexpr std::size_t kReplayVisitsPerTurn = 1024, kShortReplayVisitsPerTurn = 128;
@@ -212,7 +213,12 @@ Shard::Received Shard::receive(Connection& connection, BytesView bytes) {
     counters_.bytes_received.add(frame->frame.total_bytes);
     const std::uint64_t sent = counters_.packets_sent.of(PacketType::kPublish);
     const std::size_t mailed = mailed_;
+    const std::uint64_t looked_up = cache_.looked_up();
     dispatch(connection, frame->frame);
+    if (const std::uint64_t found = cache_.looked_up() - looked_up; found != 0) {
+      counters_.looked_up.add(found);
+      work += found * kWorkOfLookUp;
+    }
     work += counters_.packets_sent.of(PacketType::kPublish) - sent + (mailed_ - mailed) + kWorkOfPacket +
             frame->frame.total_bytes / kBytesOfWork;
     result.consumed += frame->frame.total_bytes;

@@ -451,7 +451,7 @@ class Shard final : private storage::LaneEvents, private storage::Recovery {
   std::deque<Departing> unread_departing_;
   TimeMs reads_again_at_ = kNever;
   // Sessions whose retained messages are to be read on in the next turn, and how much this turn may still read.
-  std::vector<topics::SubscriberId> awaiting_replay_turn_;
+  std::deque<topics::SubscriberId> awaiting_replay_turn_;
   std::uint64_t work_between_looks_ = 0;  // of one client
   unsigned next_work_ = 0;                // the kind of waiting work that comes next
   std::size_t replay_visits_left_ = 0;

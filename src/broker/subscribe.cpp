@@ -169,15 +169,11 @@ bool Shard::continue_replay(Session& session, RetainedReplay& replay) {
 }
 
 void Shard::resume_replays() {
-  if (awaiting_replay_turn_.empty()) return;
-  const std::vector<topics::SubscriberId> sessions = std::exchange(awaiting_replay_turn_, {});
-  for (const topics::SubscriberId id : sessions) {
-    Session* session = find(id);
+  // Who goes on waiting stands behind all others.
+  for (std::size_t left = awaiting_replay_turn_.size(); left > 0 && replay_visits_left_ > 0; --left) {
+    Session* session = find(awaiting_replay_turn_.front());
+    awaiting_replay_turn_.pop_front();
     if (session == nullptr || session->outbound == nullptr) continue;
-    if (replay_visits_left_ == 0) {
-      awaiting_replay_turn_.push_back(id);
-      continue;
-    }
     session->outbound->awaits_replay_turn = false;
     pump(*session);
   }

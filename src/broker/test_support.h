@@ -68,6 +68,14 @@ class TestClient final : public Connection {
     send_bytes(bytes);
   }
 
+  // As send(), but the broker is not run.
+  template <class Packet>
+  void queue(const Packet& packet) {
+    const std::size_t before = to_broker_.size();
+    to_broker_.resize(before + wire::encoded_size(speaks, packet));
+    wire::encode(speaks, packet, to_broker_.data() + before);
+  }
+
   // CONNECT; the reason code of CONNACK (toward 3.x: a return code), nothing if none came.
   std::optional<wire::ReasonCode> connect(std::string_view client_id, bool clean_start = true,
                                           std::uint32_t session_expiry_interval_s = 0);
@@ -189,6 +197,10 @@ class TestBroker {
       more = false;
       for (auto& driver : drivers_) more = turn(*driver) || more;
     }
+  }
+  // Of each shard.
+  void one_turn() {
+    for (auto& driver : drivers_) turn(*driver);
   }
   void pass(TimeMs ms) {
     constexpr TimeMs kStep = 500;  // shards that are not woken for longer have been stopped

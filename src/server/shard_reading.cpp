@@ -190,7 +190,8 @@ void ShardThread::charge_messages(Socket& socket, std::uint64_t messages) {
 }
 
 std::uint64_t ShardThread::messages_sent() const {
-  return counters().packets_sent.of(wire::PacketType::kPublish) + counters().dropped_slow_consumer.value();
+  return counters().packets_sent.of(wire::PacketType::kPublish) + counters().dropped_slow_consumer.value() +
+         counters().looked_up.value();
 }
 
 // One after the other, until the time is over; who is left comes first the next time.

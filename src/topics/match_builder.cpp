@@ -13,6 +13,7 @@ struct Merged {
   std::uint8_t qos = 0;
   bool retain_as_published = false;
   Ref<const EncodedIdentifiers> identifiers;
+  std::string more_identifiers;  // those of all, from the second on: a session may have tens of thousands that match
 
   void add(const PackedSubscription& subscription) {
     ++count;
@@ -24,12 +25,12 @@ struct Merged {
       identifiers = Ref<const EncodedIdentifiers>(more);
       return;
     }
-    std::string both(identifiers->bytes());
-    both += more->bytes();
-    identifiers = make_ref<EncodedIdentifiers>(std::move(both));
+    if (more_identifiers.empty()) more_identifiers = identifiers->bytes();
+    more_identifiers += more->bytes();
   }
 
-  MatchEntry entry(SubscriberId subscriber, Audience audience) const {
+  MatchEntry entry(SubscriberId subscriber, Audience audience) {
+    if (!more_identifiers.empty()) identifiers = make_ref<EncodedIdentifiers>(std::move(more_identifiers));
     return {subscriber, identifiers, qos, audience, retain_as_published};
   }
 };
@@ -59,7 +60,11 @@ Ref<const MatchList> MatchBuilder::build() {
     run = next;
   }
   list->shared.reserve(groups_.size());
-  for (const GroupNode* group : groups_) list->shared.push_back(group->match());
+  list->subscriptions = found_.size() + groups_.size();
+  for (const GroupNode* group : groups_) {
+    list->shared.push_back(group->match());
+    list->subscriptions += list->shared.back().members.size();
+  }
   return list;
 }
 

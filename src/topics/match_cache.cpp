@@ -24,6 +24,8 @@ struct Entry {
   std::size_t bytes() const {
     std::size_t total = sizeof(Entry) + topic.size() + sizeof(MatchList);
     total += list->entries.capacity() * sizeof(MatchEntry) + list->shared.capacity() * sizeof(SharedMatch);
+    for (const MatchEntry& entry : list->entries)
+      if (entry.identifiers) total += entry.identifiers->bytes().size();
     for (const SharedMatch& shared : list->shared) total += shared.members.capacity() * sizeof(shared.members[0]);
     return total;
   }
@@ -64,6 +66,7 @@ struct MatchCache::Impl {
   std::uint32_t last = 0;
   std::uint64_t hits = 0;
   std::uint64_t misses = 0;
+  std::uint64_t looked_up = 0;
 };
 
 const Ref<const MatchList>& MatchCache::Impl::match(std::string_view topic) {
@@ -95,6 +98,7 @@ const Ref<const MatchList>& MatchCache::Impl::use(std::uint32_t at) {
   if (entry.list) bytes -= entry.bytes();
   entry.version = version;
   entry.list = index.match(entry.topic);
+  looked_up += entry.list->subscriptions;
   bytes += entry.bytes();
   make_room(at);
   return entry.list;
@@ -185,5 +189,6 @@ void MatchCache::age(std::size_t parts) { impl_->age(parts); }
 std::size_t MatchCache::count() const { return impl_->count; }
 std::uint64_t MatchCache::hits() const { return impl_->hits; }
 std::uint64_t MatchCache::misses() const { return impl_->misses; }
+std::uint64_t MatchCache::looked_up() const { return impl_->looked_up; }
 
 }  // namespace petrel::topics

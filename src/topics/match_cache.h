@@ -28,6 +28,7 @@ class MatchCache {
 
   std::uint64_t hits() const;
   std::uint64_t misses() const;
+  std::uint64_t looked_up() const;  // subscriptions, for topics that were not known
 
  private:
   struct Impl;

@@ -119,6 +119,7 @@ class MatchList final : public RefCounted<MatchList> {
  public:
   std::vector<MatchEntry> entries;
   std::vector<SharedMatch> shared;
+  std::size_t subscriptions = 0;  // that were found, those of one session counted singly: how much work it was
   bool empty() const { return entries.empty() && shared.empty(); }
   // Entries of one shard: [begin, end) in `entries`.
   std::pair<const MatchEntry*, const MatchEntry*> of_shard(std::uint32_t shard) const;
