@@ -14,15 +14,19 @@ namespace {
 
 // Of messages that a shard has taken from its clients and the store has not committed.
 constexpr std::size_t kUncommittedBytes = std::size_t{32} << 20;
+// Replies to one client that wait for the store: who asks for more is not read until they have gone.
+constexpr std::uint32_t kMostHeldReplies = 4096;
 constexpr std::uint8_t kQosFlags = 0x06;  // of a PUBLISH (3.3.1.2)
 
 }  // namespace
 
 void Shard::hold_ack(Session& session, PacketType type, wire::PacketId packet_id, Reason reason) {
+  if (session.connection != nullptr) ++session.connection->held_replies;
   held_.push_back({Held::Kind::kAck, type, reason, packet_id, session.connection_number, session.id, {}});
 }
 
 void Shard::hold_bytes(Session& session, std::string bytes, PacketType type) {
+  if (session.connection != nullptr) ++session.connection->held_replies;
   held_.push_back(
       {Held::Kind::kBytes, type, Reason::kSuccess, 0, session.connection_number, session.id, std::move(bytes)});
 }
@@ -150,6 +154,10 @@ void Shard::release_live() {
 // Who publishes with QoS 1 or 2 goes no faster than the store: beyond a mark it is not read until the store has caught
 // up. While the store is in trouble its messages are refused instead.
 bool Shard::waits_for_store(Connection& connection, const wire::Frame& frame) {
+  if (connection.held_replies >= kMostHeldReplies) {
+    if (!std::exchange(connection.waits_for_store, true)) store_waits_.push_back(&connection);
+    return true;
+  }
   if (frame.type != PacketType::kPublish || (frame.flags & kQosFlags) == 0) return false;
   if (trouble_ || uncommitted_bytes_ + turn_published_bytes_ < kUncommittedBytes) return false;
   if (!std::exchange(connection.waits_for_store, true)) store_waits_.push_back(&connection);
@@ -185,6 +193,11 @@ void Shard::release_one(Held& held) {
     return;
   Connection& connection = *session->connection;
   if (held.kind == Held::Kind::kOpen) return open(*session, held.bytes);
+  if ((held.kind == Held::Kind::kAck || held.kind == Held::Kind::kBytes) &&
+      --connection.held_replies == kMostHeldReplies / 2 && connection.waits_for_store) {
+    end_store_wait(connection);
+    host_.resume(connection);
+  }
   if (connection.state != Connection::State::kOpen) return;
   switch (held.kind) {
     case Held::Kind::kAck: {

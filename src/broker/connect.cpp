@@ -318,7 +318,8 @@ void Shard::agree_on_limits(Connection& connection, Session& session, const Conn
     const std::uint16_t longest_s = own.keep_alive_max_s.value_or(settings_.keep_alive_max_s);
     if (longest_s != 0 && (connect.keep_alive_s == 0 || connect.keep_alive_s > longest_s))
       connection.keep_alive_s = longest_s;
-    connection.maximum_packet_bytes = connect.maximum_packet_size_bytes.value_or(0xffffffff);
+    connection.maximum_packet_bytes =
+        std::min(connect.maximum_packet_size_bytes.value_or(wire::kMaxPacketBytes), wire::kMaxPacketBytes);
     if (const std::uint16_t aliases = own.topic_alias_maximum.value_or(settings_.topic_alias_maximum); aliases > 0)
       connection.incoming_aliases = std::make_unique<session::IncomingAliases>(aliases);
     if (const std::uint16_t aliases = std::min(connect.topic_alias_maximum,

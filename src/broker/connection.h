@@ -14,6 +14,7 @@
 #include "broker/settings.h"
 #include "broker/shard_timer.h"
 #include "session/topic_aliases.h"
+#include "wire/cursor.h"
 #include "wire/packet.h"
 
 namespace petrel::broker {
@@ -63,7 +64,8 @@ class Connection : public ShardTimer {
   TimeMs blocked_since = 0;  // by the driver: the peer takes no bytes since then; 0: it does
   std::unique_ptr<session::IncomingAliases> incoming_aliases;
   std::unique_ptr<session::OutgoingAliases> outgoing_aliases;
-  std::uint32_t maximum_packet_bytes = 0xffffffff;  // the client's
+  // The client's. A message that came with fewer properties could become larger than any packet.
+  std::uint32_t maximum_packet_bytes = wire::kMaxPacketBytes;
   std::uint16_t keep_alive_s = 0;
   wire::Qos maximum_qos = wire::Qos::k2;  // the listener's
   wire::ProtocolVersion version = wire::ProtocolVersion::kV311;
@@ -75,6 +77,7 @@ class Connection : public ShardTimer {
   bool has_own_packet_limit : 1 = false;  // its listener has a max_packet_bytes; known from CONNECT on
   // A publication of a 3.x client, which cannot be told: it is soon closed, and no other is taken until then.
   enum class Refused : std::uint8_t { kNothing, kByStore, kByQueue } refused : 2 = Refused::kNothing;
+  std::uint32_t held_replies = 0;  // to its packets, that wait for the store
   bool waits_for_memory = false;   // not read until there is memory for what it publishes
   bool waits_for_store = false;    // not read until the store has caught up
   bool waits_for_filters = false;  // not read until all filters of its last packet are done

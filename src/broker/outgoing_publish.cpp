@@ -139,10 +139,9 @@ bool OutgoingPublish::append_own(Connection& connection, BufferPool& pool, const
     return false;
   }
   if (refers()) {
-    // Encoded aside, so that the large payload is not copied twice into the output.
-    std::string bytes(whole, '\0');
-    wire::encode(connection.version, publish, bytes.data());
-    connection.output.append(pool, std::string_view(bytes).substr(0, whole - parts_.payload.size()));
+    const std::size_t size = whole - parts_.payload.size();
+    wire::encode_without_payload(connection.version, publish, connection.output.prepare(pool, size));
+    connection.output.commit(size);
     append_payload(connection, pool);
   } else {
     wire::encode(connection.version, publish, connection.output.prepare(pool, whole));

@@ -82,5 +82,35 @@ TEST_F(Trouble, WhatWaitsForTheStoreHoldsUpItsOwnSessionOnly) {
   EXPECT_EQ(back.message().payload, "y");
 }
 
+// Replies that no acknowledged change is needed for wait behind one that is. Whoever asks for ever more is not read.
+TEST_F(Trouble, RepliesToOneClientThatWaitForTheStoreAreBounded) {
+  broker.set_store_trouble(kFull);
+  EXPECT_EQ(lasting.unsubscribe("stored"), std::nullopt);  // a change that waits
+  std::string releases;
+  for (int i = 0; i < 10'000; ++i) releases += std::string("\x62\x02\x7f\xff", 4);  // PUBREL that nobody waits for
+  lasting.send_bytes(releases);
+  EXPECT_TRUE(lasting.is_paused);
+  EXPECT_LT(lasting.held_replies, 5'000U);
+  EXPECT_EQ(writer.publish("live", "x"), kSuccess);
+  broker.set_store_trouble(std::nullopt);
+  broker.run();
+  EXPECT_FALSE(lasting.is_paused);
+  EXPECT_EQ(lasting.held_replies, 0U);
+  int answered = 0;
+  while (lasting.take(PacketType::kPubcomp)) ++answered;
+  EXPECT_EQ(answered, 10'000);
+}
+
+// Also without a change that is waited for.
+TEST_F(Trouble, WhoSendsMuchAtOnceIsReadOn) {
+  std::string releases;
+  for (int i = 0; i < 10'000; ++i) releases += std::string("\x62\x02\x7f\xff", 4);
+  lasting.send_bytes(releases);
+  EXPECT_FALSE(lasting.is_paused);
+  int answered = 0;
+  while (lasting.take(PacketType::kPubcomp)) ++answered;
+  EXPECT_EQ(answered, 10'000);
+}
+
 }  // namespace
 }  // namespace petrel::broker::test

@@ -9,6 +9,7 @@
 #include <cstring>
 #include <utility>
 
+#include "wire/cursor.h"
 #include "wire/encode.h"
 
 namespace petrel::load {
@@ -17,7 +18,6 @@ using wire::PacketType;
 
 namespace {
 
-constexpr std::uint32_t kMaxPacketBytes = 268'435'460;
 constexpr std::uint8_t kSuccess = 0;
 
 }  // namespace
@@ -130,7 +130,7 @@ void Link::receive() {
 std::size_t Link::take_frames(std::string_view input) {
   std::size_t taken = 0;
   while (is_open() && taken < input.size()) {
-    const auto frame = wire::next_frame(version(), input.substr(taken), kMaxPacketBytes);
+    const auto frame = wire::next_frame(version(), input.substr(taken), wire::kMaxPacketBytes);
     if (!frame.has_value()) {
       lose(frame.error().what);
       break;

@@ -9,11 +9,12 @@
 #include <string_view>
 
 #include "server/config.h"
+#include "wire/cursor.h"
 
 namespace petrel::server {
 
 // Of keys that stand both under [limits] and under [[listener]].
-inline constexpr std::int64_t kMaxPacketBytes = 268'435'460;  // of the protocol: 5 bytes of header, 28 bits of length
+inline constexpr std::int64_t kMaxPacketBytes = wire::kMaxPacketBytes;
 inline constexpr std::int64_t kMaxSeconds = 86'400;
 inline constexpr std::int64_t kMax16 = 0xffff;
 

@@ -13,6 +13,8 @@
 namespace petrel::wire {
 
 inline constexpr std::uint32_t kMaxVariableByteInteger = 268'435'455;
+// With its fixed header no packet is larger (2.1.4).
+inline constexpr std::uint32_t kMaxPacketBytes = kMaxVariableByteInteger + 5;
 
 inline Error malformed(std::string_view what) { return {ReasonCode::kMalformedPacket, what}; }
 inline Error protocol_error(std::string_view what) { return {ReasonCode::kProtocolError, what}; }

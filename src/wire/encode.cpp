@@ -16,6 +16,7 @@ struct Counter {
   void u32(std::uint32_t) { size += 4; }
   void variable(std::size_t value) { size += variable_byte_integer_size(value); }
   void bytes(BytesView bytes) { size += bytes.size(); }
+  void payload(BytesView payload) { size += payload.size(); }
   void string(std::string_view text) { size += string_size(text); }
 };
 
@@ -25,7 +26,11 @@ struct Writer {
   void u16(std::uint16_t value) { out = put_u16(out, value); }
   void u32(std::uint32_t value) { out = put_u32(out, value); }
   void variable(std::size_t value) { out = put_variable_byte_integer(out, value); }
+  bool with_payload = true;
   void bytes(BytesView bytes) { out = put_bytes(out, bytes); }
+  void payload(BytesView payload) {
+    if (with_payload) out = put_bytes(out, payload);
+  }
   void string(std::string_view text) { out = put_string(out, text); }
 };
 
@@ -217,7 +222,7 @@ void body(Sink& sink, ProtocolVersion version, const Publish& p) {
   sink.string(p.topic);
   if (p.qos != Qos::k0) sink.u16(p.packet_id);
   property_list(sink, version, p);
-  sink.bytes(p.payload);
+  sink.payload(p.payload);
 }
 
 // What may be left off at the end is left off (3.4.2.1, 3.14.2.1): reason code 0 and empty properties.
@@ -313,8 +318,8 @@ std::size_t whole_size(ProtocolVersion version, const Packet& packet) {
 }
 
 template <class Packet>
-char* write(ProtocolVersion version, const Packet& packet, char* out) {
-  Writer writer{out};
+char* write(ProtocolVersion version, const Packet& packet, char* out, bool with_payload = true) {
+  Writer writer{out, with_payload};
   writer.u8(first_byte(packet));
   writer.variable(body_size(version, packet));
   body(writer, version, packet);
@@ -329,6 +334,9 @@ std::size_t encoded_size(ProtocolVersion version, const Connack& packet) { retur
 char* encode(ProtocolVersion version, const Connack& packet, char* out) { return write(version, packet, out); }
 std::size_t encoded_size(ProtocolVersion version, const Publish& packet) { return whole_size(version, packet); }
 char* encode(ProtocolVersion version, const Publish& packet, char* out) { return write(version, packet, out); }
+char* encode_without_payload(ProtocolVersion version, const Publish& packet, char* out) {
+  return write(version, packet, out, false);
+}
 std::size_t encoded_size(ProtocolVersion version, const Ack& packet) { return whole_size(version, packet); }
 char* encode(ProtocolVersion version, const Ack& packet, char* out) { return write(version, packet, out); }
 std::size_t encoded_size(ProtocolVersion version, const Subscribe& packet) { return whole_size(version, packet); }

@@ -18,6 +18,8 @@ char* encode(ProtocolVersion version, const Connack& packet, char* out);
 
 std::size_t encoded_size(ProtocolVersion version, const Publish& packet);
 char* encode(ProtocolVersion version, const Publish& packet, char* out);
+// The same but for the payload, which is to follow from where it is.
+char* encode_without_payload(ProtocolVersion version, const Publish& packet, char* out);
 
 std::size_t encoded_size(ProtocolVersion version, const Ack& packet);
 char* encode(ProtocolVersion version, const Ack& packet, char* out);
