@@ -77,7 +77,9 @@ void OutputBuffer::free_block(Block* block) {
 void OutputBuffer::make_room(BufferPool& pool, std::size_t bytes) {
   std::size_t wanted = BufferPool::kBlockBytes;
   const std::size_t held = block_ == nullptr ? 0 : block_->end - block_->begin;
-  while (wanted - sizeof(Block) < held + bytes) wanted *= 2;
+  // What is moved has room behind it in proportion: otherwise an output that stays nearly full is moved for each
+  // packet.
+  while (wanted - sizeof(Block) < held + held / 2 + bytes) wanted *= 2;
   auto* block =
       new (pool.take(wanted)) Block{.pool = &pool, .capacity = static_cast<std::uint32_t>(wanted - sizeof(Block))};
   if (block_ != nullptr) {

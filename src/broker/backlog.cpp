@@ -52,7 +52,7 @@ std::optional<Limit> Shard::total_excess(std::uint64_t more) const {
 // What keeps a message out of a session's queue.
 std::optional<Limit> Shard::queue_excess(const Outbound& out, const session::Delivery& delivery) const {
   if (out.queue.size() + out.backlog_messages >= settings_.max_queued_messages) return Limit::kQueuedMessages;
-  const std::size_t bytes = delivery.message->block_bytes();
+  const std::size_t bytes = delivery.waiting_bytes();
   if (delivery.id == 0) {
     if (out.queue_bytes + bytes > settings_.max_queued_bytes) return Limit::kQueuedBytes;
     return memory_full_ ? std::optional(Limit::kMemoryBytes) : std::nullopt;
@@ -69,7 +69,7 @@ void Shard::wait_in_queue(Session& session, session::Delivery delivery) {
     if (!make_room(session, delivery, *limit)) return drop(session, delivery, counters_.dropped_queue_full);
   }
   if (delivery.id == 0) return out.push(std::move(delivery));
-  const std::size_t bytes = delivery.message->block_bytes();
+  const std::size_t bytes = delivery.waiting_bytes();
   const bool take = online(session) && out.backlog_messages == 0 && out.queue.size() < kPrefetchMessages &&
                     out.queue_bytes + bytes <= std::max(kPrefetchBytes, bytes);
   if (take) {
@@ -192,7 +192,7 @@ void Shard::on_queue_page(storage::QueuePage page) {
   if (std::exchange(out.trims, false)) return on_trim_page(session, std::move(page));
   for (storage::QueueEntry& entry : page.entries) {
     out.position.advance(entry.id);
-    take_from_backlog(session, entry.message->block_bytes());
+    take_from_backlog(session, entry.waiting_bytes());
     if (std::erase(out.restored, entry.id) > 0) continue;
     out.push(to_delivery(std::move(entry)));
   }
@@ -250,7 +250,7 @@ void Shard::on_trim_page(Session& session, storage::QueuePage page) {
     if (!under_way && !outstayed && !entry.message->expired(now_) && !is_over(out)) break;
     ++removed;
     out.position.advance(entry.id);
-    take_from_backlog(session, entry.message->block_bytes());
+    take_from_backlog(session, entry.waiting_bytes());
     if (under_way) {
       std::erase(out.restored, entry.id);
       continue;

@@ -68,10 +68,12 @@ struct Outbound {
   void push(RetainedReplay replay) {
     replay_bytes += replay.bytes();
     replays.push_back(std::move(replay));
+    count_bytes();
   }
   RetainedReplay pop_replay() {
     RetainedReplay replay = replays.pop_front();
     replay_bytes -= replay.bytes();
+    count_bytes();
     return replay;
   }
   void hold_qos0(session::Delivery delivery) {
@@ -108,14 +110,15 @@ struct Outbound {
     held_qos0_bytes = largest_held_qos0_bytes = 0;
   }
   void push(session::Delivery delivery) {
-    queue_bytes += delivery.message->block_bytes();
+    queue_bytes += delivery.waiting_bytes();
     queue.push_back(std::move(delivery));
-    share.set(queue.size() * sizeof(session::Delivery));
+    count_bytes();
   }
+  void count_bytes() { share.set(queue.size() * sizeof(session::Delivery) + replay_bytes); }
   session::Delivery pop() {
     session::Delivery delivery = queue.pop_front();
-    queue_bytes -= delivery.message->block_bytes();
-    share.set(queue.size() * sizeof(session::Delivery));
+    queue_bytes -= delivery.waiting_bytes();
+    count_bytes();
     return delivery;
   }
 };

@@ -1,6 +1,7 @@
 // One message on its way to one receiver: the shared message, and what is particular to this delivery.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 #include "base/ref.h"
@@ -19,6 +20,9 @@ struct Delivery {
   wire::Qos qos = wire::Qos::k0;
   bool retain = false;
   bool dup = false;  // may have been sent before, by an earlier life of the broker
+
+  // While it waits. A client with very many overlapping subscriptions has more identifiers than the message has bytes.
+  std::size_t waiting_bytes() const { return message->block_bytes() + (identifiers ? identifiers->bytes().size() : 0); }
 };
 
 }  // namespace petrel::session

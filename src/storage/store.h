@@ -70,6 +70,9 @@ struct QueueEntry {
   wire::Qos qos = wire::Qos::k0;
   bool retain = false;
   std::string shared_group;  // "$share/..." it came through, usually empty
+
+  // As session::Delivery has it.
+  std::size_t waiting_bytes() const { return message->block_bytes() + identifiers.size(); }
 };
 
 // Outgoing QoS 2 exchange that has passed PUBLISH: packet id and whether PUBREC has come. Until then its message is in

@@ -24,6 +24,7 @@ class MemoryQueue {
     std::unique_ptr<Rare> rare;
     wire::Qos qos;
     bool retain;
+    std::size_t waiting_bytes() const { return message->block_bytes() + (rare ? rare->identifiers.size() : 0); }
   };
   struct Lane {
     std::deque<Slot> entries;
@@ -50,6 +51,7 @@ class MemoryQueue {
       if (lane.entries.empty()) continue;
       const std::size_t bytes = lane.entries.front().message ? lane.entries.front().message->block_bytes() : 0;
       if (lane.entries.front().message) --live_;
+      free_rare(lane.entries.front());
       lane.entries.pop_front();
       count_slots(-1);
       return bytes;
@@ -60,6 +62,7 @@ class MemoryQueue {
   // Almost always an append.
   void insert(QueueEntry entry) {
     Slot slot{entry.id, std::move(entry.message), nullptr, entry.qos, entry.retain};
+    identifier_bytes_ += entry.identifiers.size();
     if (!entry.identifiers.empty() || !entry.shared_group.empty())
       slot.rare = std::make_unique<Rare>(Rare{std::move(entry.identifiers), std::move(entry.shared_group)});
     const std::uint32_t number = lane_of(slot.id);
@@ -68,7 +71,9 @@ class MemoryQueue {
     const auto place = entries.empty() || entries.back().id < slot.id ? entries.end() : first_from(entries, slot.id);
     if (place != entries.end() && place->id == slot.id) {
       if (!place->message) ++live_;
+      free_rare(*place);
       *place = std::move(slot);
+      count_slots(0);
       return;
     }
     entries.insert(place, std::move(slot));
@@ -83,7 +88,7 @@ class MemoryQueue {
     const auto place = first_from(lane.entries, id);
     if (place == lane.entries.end() || place->id != id || !place->message) return;
     place->message = nullptr;
-    place->rare.reset();
+    free_rare(*place);
     --live_;
     ++lane.dead;
     const std::size_t before = lane.entries.size();
@@ -114,7 +119,7 @@ class MemoryQueue {
         page.more = true;
         return;
       }
-      bytes += slot.message->block_bytes();
+      bytes += slot.waiting_bytes();
       page.entries.push_back(entry_of(slot));
     }
   }
@@ -123,7 +128,7 @@ class MemoryQueue {
     std::uint64_t bytes = 0;
     for (const Lane& lane : lanes_)
       for (const Slot& slot : lane.entries)
-        if (slot.message) bytes += slot.message->block_bytes();
+        if (slot.message) bytes += slot.waiting_bytes();
     return bytes;
   }
 
@@ -144,15 +149,20 @@ class MemoryQueue {
     }
     return entry;
   }
+  void free_rare(Slot& slot) {
+    if (slot.rare) identifier_bytes_ -= slot.rare->identifiers.size();
+    slot.rare.reset();
+  }
   void count_slots(std::ptrdiff_t more) {
     slots_ += static_cast<std::size_t>(more);
-    share_.set(slots_ * sizeof(Slot));
+    share_.set(slots_ * sizeof(Slot) + identifier_bytes_);
   }
 
   static constexpr std::size_t kFewSlots = 32;
 
   std::vector<Lane> lanes_;
   std::size_t live_ = 0, slots_ = 0;
+  std::size_t identifier_bytes_ = 0;  // a client may have tens of thousands of subscriptions to a message
   LedgerShare<MemoryLedger::Use::kQueues> share_;
 };
 

@@ -81,7 +81,7 @@ QueuePage read_page(Database& database, const PageRequest& request, std::size_t&
       body.message = nullptr;
     }
     entry.message = body.message ? std::move(body.message) : expired_message();
-    taken_bytes += entry.message->block_bytes();
+    taken_bytes += entry.waiting_bytes();
     page.entries.push_back(std::move(entry));
   }
   if (!iterator->status().ok()) page.error = database.error(iterator->status());
