@@ -1,7 +1,8 @@
-// How many bytes this process holds in messages, queues, output and incomplete input: what limits.max_memory_bytes
-// bounds. Each thread counts in a place of its own, as an allocator does, so that counting costs a plain addition and
-// no two cores write to one cache line; whoever wants a sum adds the places up. A block may be given back by another
-// thread than the one that took it: only the sum means anything.
+// How many bytes this process holds in messages, queues, output, incomplete input, and in what clients may make long
+// in tables (wills, filters, topic aliases): what limits.max_memory_bytes bounds. Each thread counts in a place of its
+// own, as an allocator does, so that counting costs a plain addition and no two cores write to one cache line; whoever
+// wants a sum adds the places up. A block may be given back by another thread than the one that took it: only the sum
+// means anything.
 //
 // Threads: any. Places are never taken back, so sums stay right when threads end.
 #pragma once
@@ -16,8 +17,8 @@ namespace petrel {
 
 class MemoryLedger {
  public:
-  enum class Use : std::uint8_t { kMessages, kQueues, kOutput, kInput };
-  static constexpr std::size_t kUses = 4;
+  enum class Use : std::uint8_t { kMessages, kQueues, kOutput, kInput, kTables };
+  static constexpr std::size_t kUses = 5;
 
   static void take(Use use, std::size_t bytes) { add(use, bytes, 1); }
   static void give(Use use, std::size_t bytes) { add(use, std::size_t{0} - bytes, -1); }

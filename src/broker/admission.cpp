@@ -61,11 +61,13 @@ std::optional<Limit> Shard::subscription_excess(const Session& session, std::str
   const std::size_t total = settings_.max_subscriptions == 0
                                 ? 0
                                 : shared_.index.subscription_count() + shared_.index.shared_subscription_count();
-  if (!client && !at(total, settings_.max_subscriptions)) return std::nullopt;
+  const bool all = at(total, settings_.max_subscriptions);
+  if (!client && !all && fits_full_memory(filter.size())) return std::nullopt;
   // Renewing a subscription adds none.
   const topics::SubscriptionIndex::Node* node = shared_.index.find(filter);
   if (node != nullptr && session.subscriptions.contains(node)) return std::nullopt;
-  return client ? Limit::kSubscriptionsPerClient : Limit::kSubscriptions;
+  if (client) return Limit::kSubscriptionsPerClient;
+  return all ? Limit::kSubscriptions : Limit::kMemoryBytes;
 }
 
 std::optional<Limit> Shard::retained_excess(const wire::Message::Parts& parts) const {

@@ -140,6 +140,8 @@ std::optional<Shard::Refusal> Shard::refusal_of(const Connection& connection, co
       return beyond(Reason::kTopicNameInvalid, *limit);
     if (const auto limit = property_excess(connect.will->properties.user_properties))
       return beyond(Reason::kQuotaExceeded, *limit);
+    if (!fits_full_memory(connect.will->topic.size() + connect.will->payload.size()))
+      return beyond(Reason::kQuotaExceeded, Limit::kMemoryBytes);
   }
   if (const auto limit = property_excess(connect.user_properties)) return beyond(Reason::kQuotaExceeded, *limit);
   if (const auto limit = connection_excess(client_id)) return beyond(Reason::kQuotaExceeded, *limit);
@@ -293,8 +295,7 @@ void Shard::apply_connect(Connection& connection, Session& session, const Connec
   session.will.reset();
   if (connect.will) {
     const wire::Will& will = *connect.will;
-    session.will = std::make_unique<PendingWill>();
-    storage::WillRecord& record = session.will->record;
+    storage::WillRecord record;
     record.topic = std::string(connection.mount_point()).append(will.topic);
     record.payload = will.payload;
     wire::append_forwarded_properties(will.properties, record.forwarded_properties);
@@ -303,6 +304,7 @@ void Shard::apply_connect(Connection& connection, Session& session, const Connec
     record.delay_interval_s = will.delay_interval_s;
     record.message_expiry_interval_s = will.properties.message_expiry_interval_s;
     if (session.stored != 0) change(storage::PutWill{session.stored, record});
+    session.will = std::make_unique<PendingWill>(std::move(record));
   } else if (had_will && session.stored != 0) {
     change(storage::EraseWill{session.stored});
   }

@@ -149,6 +149,77 @@ TEST(Memory, WhoComesBackIsSentLittleAtATime) {
   EXPECT_EQ(full.drain(), std::to_string(full.hoarded));
 }
 
+// What clients may make long in tables counts, and is not made longer.
+struct MemoryOfTables : testing::Test {
+  static wire::Connect with_will(std::string_view client_id, std::string_view payload) {
+    wire::Connect packet;
+    packet.client_id = client_id;
+    wire::Will will;
+    will.topic = "will";
+    will.payload = payload;
+    will.delay_interval_s = 10;
+    packet.session_expiry_interval_s = 3600;
+    packet.will = will;
+    return packet;
+  }
+  static std::string long_text() { return std::string(60'000, 'x'); }
+  // Uses it up by `more`, which makes 60 kB more each time; how often it could.
+  template <class More>
+  int use_up(More more) {
+    for (int times = 0; times < 10; ++times) {
+      broker.pass(kMoment);
+      if (!more(times)) return times;
+    }
+    return 10;
+  }
+  TestBroker broker{settings()};
+};
+
+TEST_F(MemoryOfTables, Wills) {
+  std::vector<TestClient*> clients;
+  EXPECT_EQ(use_up([&](int number) {
+              const std::string id = std::to_string(number), payload = long_text();
+              clients.push_back(&broker.open());
+              return clients.back()->connect(with_will(id, payload)) == kSuccess;
+            }),
+            4);
+  const std::string payload = long_text();
+  EXPECT_EQ(broker.open().connect(with_will("0", payload)), kQuotaExceeded) << "it may come back, but not so";
+  EXPECT_EQ(broker.open().connect(with_will("0", "short")), kSuccess);
+  for (const int number : {1, 2, 3}) clients[static_cast<std::size_t>(number)]->disconnect();
+  broker.pass(kMoment);
+  EXPECT_EQ(broker.open().connect(with_will("new", payload)), kSuccess);
+}
+
+TEST_F(MemoryOfTables, Filters) {
+  TestClient& client = broker.open();
+  EXPECT_EQ(client.connect("client"), kSuccess);
+  const auto filter = [](int number) { return std::to_string(number) + "/" + long_text(); };
+  EXPECT_EQ(use_up([&](int number) { return client.subscribe(filter(number)) == kGrantedQos1; }), 4);
+  EXPECT_EQ(client.subscribe("$share/" + long_text() + "/short"), kQuotaExceeded);
+  EXPECT_EQ(client.subscribe(filter(0)), kGrantedQos1) << "renewed";
+  EXPECT_EQ(client.subscribe("short"), kGrantedQos1);
+  EXPECT_THAT(broker.log(), HasSubstr("limits.max_memory_bytes is reached"));
+  for (const int number : {0, 1}) EXPECT_EQ(client.unsubscribe(filter(number)), kSuccess);
+  broker.pass(kMoment);
+  EXPECT_EQ(client.subscribe("$share/" + long_text() + "/short"), kGrantedQos1);
+  client.disconnect();
+}
+
+TEST_F(MemoryOfTables, TopicAliases) {
+  TestClient& client = broker.open();
+  EXPECT_EQ(client.connect("client"), kSuccess);
+  const auto define = [&](int number, const std::string& topic) {
+    wire::Publish packet;
+    packet.topic = topic;
+    packet.topic_alias = static_cast<std::uint16_t>(number + 1);
+    client.send(packet);
+    return !client.closed;
+  };
+  EXPECT_EQ(use_up([&](int number) { return define(number, std::to_string(number) + long_text()); }), 4);
+  EXPECT_EQ(client.disconnect_reason(), kQuotaExceeded);
+}
+
 TEST(Memory, LargePacketsAreNotWaitedFor) {
   FullBroker full;
   full.writer.send_bytes({"\x30\xff\xff\x7f\x00", 5});

@@ -39,6 +39,8 @@ void Shard::handle_publish(Connection& connection, const wire::Frame& frame) {
       if (topic.empty())
         return fail(connection, Reason::kProtocolError, "topic alias that was not defined [MQTT-3.3.2-7]");
     } else {
+      if (!fits_full_memory(topic.size()) && connection.incoming_aliases->find(alias) != topic)
+        return fail(connection, Reason::kQuotaExceeded, Limit::kMemoryBytes);
       connection.incoming_aliases->define(alias, topic);
     }
   }

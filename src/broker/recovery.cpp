@@ -112,7 +112,7 @@ void Shard::on_retained(Ref<const wire::Message> message) {
 void Shard::on_will(storage::SessionId stored, const storage::WillRecord& will) {
   const auto it = by_stored_id_.find(stored);
   if (it == by_stored_id_.end()) return;
-  it->second->will = std::make_unique<PendingWill>(PendingWill{will});
+  it->second->will = std::make_unique<PendingWill>(will);
 }
 
 }  // namespace petrel::broker

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/memory_ledger.h"
@@ -26,7 +27,11 @@ struct Session;
 
 // The message to publish when the client is gone without saying so (3.1.2.5).
 struct PendingWill {
+  explicit PendingWill(storage::WillRecord will) : record(std::move(will)) {
+    share.set(record.topic.size() + record.payload.size() + record.forwarded_properties.size());
+  }
   storage::WillRecord record;
+  LedgerShare<MemoryLedger::Use::kTables> share;
 };
 
 // A subscription's retained messages on their way, at the receiver's pace.

@@ -144,6 +144,9 @@ class Shard final : private storage::LaneEvents, private storage::Recovery {
 
   // admission.cpp: limits
   Reason over(Limit limit);
+  // Whether a text that a table would keep is short enough for the memory that there is.
+  bool fits_full_memory(std::size_t bytes) const { return !memory_full_ || bytes <= kTextWhenFull; }
+  static constexpr std::size_t kTextWhenFull = 256;
   std::optional<Limit> connection_excess(std::string_view client_id) const;
   std::optional<Limit> property_excess(BytesView user_properties) const;
   std::optional<Limit> topic_excess(std::string_view topic) const;

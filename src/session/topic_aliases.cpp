@@ -21,7 +21,9 @@ OutgoingAliases::Alias OutgoingAliases::use(std::string_view topic, std::uint32_
     --slot.credit;
     return {};
   }
+  const std::size_t before = slot.topic.capacity();
   slot.topic.assign(topic);
+  if (slot.topic.capacity() != before) share_.set(bytes_ += slot.topic.capacity() - before);
   slot.hash = hash;
   slot.credit = 1;
   return {alias, false};

@@ -7,6 +7,8 @@
 #include <string_view>
 #include <vector>
 
+#include "base/memory_ledger.h"
+
 namespace petrel::session {
 
 // Aliases that the peer defines.
@@ -19,7 +21,10 @@ class IncomingAliases {
   bool define(std::uint16_t alias, std::string_view topic) {
     if (alias == 0 || alias > maximum_) return false;
     if (alias > topics_.size()) topics_.resize(alias);
-    topics_[alias - 1].assign(topic);
+    std::string& place = topics_[alias - 1];
+    const std::size_t before = place.capacity();
+    place.assign(topic);
+    if (place.capacity() != before) share_.set(bytes_ += place.capacity() - before);
     return true;
   }
   // The topic of an alias, empty when it was not defined on this connection. Valid until the next define().
@@ -30,6 +35,8 @@ class IncomingAliases {
  private:
   std::vector<std::string> topics_;
   std::uint16_t maximum_;
+  std::size_t bytes_ = 0;
+  LedgerShare<MemoryLedger::Use::kTables> share_;
 };
 
 // Aliases that we define. Each topic has one slot, by its hash; a topic that comes more often than the slot's holder
@@ -47,7 +54,11 @@ class OutgoingAliases {
   Alias use(std::string_view topic, std::uint32_t hash);
   Alias use(std::string_view topic) { return use(topic, hash(topic)); }
   // What the peer was told is not certain to arrive (the packet was not sent): forget the slot.
-  void forget(std::uint16_t alias) { slots_[alias - 1] = Slot{}; }
+  void forget(std::uint16_t alias) {
+    Slot& slot = slots_[alias - 1];
+    slot.topic.clear();  // no topic is empty
+    slot.credit = 0;
+  }
 
  private:
   struct Slot {
@@ -59,6 +70,8 @@ class OutgoingAliases {
   // Below this the three bytes of the property cost as much as the topic.
   static constexpr std::size_t kShortestTopicBytes = 4;
   std::vector<Slot> slots_;
+  std::size_t bytes_ = 0;
+  LedgerShare<MemoryLedger::Use::kTables> share_;
 };
 
 }  // namespace petrel::session

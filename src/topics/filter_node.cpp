@@ -1,9 +1,12 @@
 #include "topics/filter_node.h"
 
+#include <malloc.h>
+
 #include <algorithm>
 #include <cstring>
 #include <new>
 
+#include "base/memory_ledger.h"
 #include "topics/level_hash.h"
 #include "topics/levels.h"
 #include "topics/shared_turn.h"
@@ -30,6 +33,8 @@ void SubscriptionIndex::Node::set_text(std::string_view text) {
 
 SubscriptionIndex::Node* SubscriptionIndex::Node::create(Node* parent, std::string_view text) {
   void* memory = ::operator new(std::max(sizeof(Node), kTextOffset + text.size()));
+  // The text may become shorter (cut()), the block does not.
+  MemoryLedger::take(MemoryLedger::Use::kTables, malloc_usable_size(memory));
   Node* node = new (memory) Node(parent, false);
   node->set_text(text);
   return node;
@@ -40,6 +45,7 @@ void SubscriptionIndex::Node::destroy(Node* node) {
     delete static_cast<GroupNode*>(node);
     return;
   }
+  MemoryLedger::give(MemoryLedger::Use::kTables, malloc_usable_size(node));
   node->~Node();
   ::operator delete(node);
 }

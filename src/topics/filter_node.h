@@ -13,6 +13,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/memory_ledger.h"
 #include "topics/subscriber_set.h"
 #include "topics/subscription_index.h"
 
@@ -106,13 +107,18 @@ class GroupNode final : public SubscriptionIndex::Node {
   };
 
   GroupNode(Node* filter_node, std::string_view name)
-      : Node(filter_node, true), group(make_ref<SharedGroup>(std::string(name))) {}
+      : Node(filter_node, true), group(make_ref<SharedGroup>(std::string(name))) {
+    share_.set(sizeof(GroupNode) + name.size());
+  }
 
   SharedMatch match() const;
   SharedTurn take_turn(SubscriberId except) const;
 
   const Ref<const SharedGroup> group;
   IdVector<Member> members;
+
+ private:
+  LedgerShare<MemoryLedger::Use::kTables> share_;
 };
 
 }  // namespace petrel::topics
