@@ -161,7 +161,7 @@ Session* Shard::find(topics::SubscriberId id) const {
 Shard::Received Shard::receive(Connection& connection, BytesView bytes) {
   Received result;
   connection.last_received_at = now_;
-  std::uint64_t work = 0;
+  std::uint64_t work = 0, looked_up = cache_.looked_up();
   while (result.consumed < bytes.size()) {
     if (work > work_between_looks_ && std::exchange(work, 0) != 0 && host_.turn_is_long()) {
       result.then = Received::Then::kYield;
@@ -213,9 +213,9 @@ Shard::Received Shard::receive(Connection& connection, BytesView bytes) {
     counters_.bytes_received.add(frame->frame.total_bytes);
     const std::uint64_t sent = counters_.packets_sent.of(PacketType::kPublish);
     const std::size_t mailed = mailed_;
-    const std::uint64_t looked_up = cache_.looked_up();
     dispatch(connection, frame->frame);
-    if (const std::uint64_t found = cache_.looked_up() - looked_up; found != 0) {
+    if (cache_.looked_up() != looked_up) {
+      const std::uint64_t found = cache_.looked_up() - std::exchange(looked_up, cache_.looked_up());
       counters_.looked_up.add(found);
       work += found * kWorkOfLookUp;
     }

@@ -35,8 +35,12 @@ struct Entry {
 
 // Entries stand in a row that the CLOCK's hand goes round; a table by hash holds their places (plus one; 0 is empty).
 struct MatchCache::Impl {
-  Impl(const SubscriptionIndex& subscription_index, std::size_t topic_limit, std::size_t byte_limit)
-      : index(subscription_index), max_topics(std::max<std::size_t>(topic_limit, 1)), max_bytes(byte_limit) {}
+  Impl(const SubscriptionIndex& subscription_index, std::size_t topic_limit, std::size_t byte_limit,
+       std::uint64_t& looked_up_count)
+      : index(subscription_index),
+        max_topics(std::max<std::size_t>(topic_limit, 1)),
+        max_bytes(byte_limit),
+        looked_up(looked_up_count) {}
 
   const Ref<const MatchList>& match(std::string_view topic);
   std::uint32_t find(std::string_view topic, std::uint64_t hash) const;
@@ -66,7 +70,7 @@ struct MatchCache::Impl {
   std::uint32_t last = 0;
   std::uint64_t hits = 0;
   std::uint64_t misses = 0;
-  std::uint64_t looked_up = 0;
+  std::uint64_t& looked_up;
 };
 
 const Ref<const MatchList>& MatchCache::Impl::match(std::string_view topic) {
@@ -181,7 +185,7 @@ void MatchCache::Impl::grow_table() {
 }
 
 MatchCache::MatchCache(const SubscriptionIndex& index, std::size_t max_topics, std::size_t max_bytes)
-    : impl_(std::make_unique<Impl>(index, max_topics, max_bytes)) {}
+    : impl_(std::make_unique<Impl>(index, max_topics, max_bytes, looked_up_)) {}
 MatchCache::~MatchCache() = default;
 
 const Ref<const MatchList>& MatchCache::match(std::string_view topic) { return impl_->match(topic); }
@@ -189,6 +193,5 @@ void MatchCache::age(std::size_t parts) { impl_->age(parts); }
 std::size_t MatchCache::count() const { return impl_->count; }
 std::uint64_t MatchCache::hits() const { return impl_->hits; }
 std::uint64_t MatchCache::misses() const { return impl_->misses; }
-std::uint64_t MatchCache::looked_up() const { return impl_->looked_up; }
 
 }  // namespace petrel::topics

@@ -17,6 +17,8 @@ class MatchCache {
  public:
   MatchCache(const SubscriptionIndex& index, std::size_t max_topics, std::size_t max_bytes);
   ~MatchCache();
+  MatchCache(const MatchCache&) = delete;
+  MatchCache& operator=(const MatchCache&) = delete;
 
   // Never null. Valid until the next call of match(); keep a Ref to hold it longer.
   const Ref<const MatchList>& match(std::string_view topic);
@@ -28,10 +30,12 @@ class MatchCache {
 
   std::uint64_t hits() const;
   std::uint64_t misses() const;
-  std::uint64_t looked_up() const;  // subscriptions, for topics that were not known
+  // How many subscriptions were found for topics that were not known.
+  std::uint64_t looked_up() const { return looked_up_; }
 
  private:
   struct Impl;
+  std::uint64_t looked_up_ = 0;
   std::unique_ptr<Impl> impl_;
 };
 
