@@ -9,14 +9,14 @@ namespace {
 // Overlapping subscriptions of one session become one copy with the highest QoS [MQTT-3.3.4-2] and all identifiers
 // [MQTT-3.3.4-3], [MQTT-3.3.4-4].
 struct Merged {
-  std::size_t count = 0;
+  bool any = false;
   std::uint8_t qos = 0;
   bool retain_as_published = false;
   Ref<const EncodedIdentifiers> identifiers;
   std::string more_identifiers;  // those of all, from the second on: a session may have tens of thousands that match
 
   void add(const PackedSubscription& subscription) {
-    ++count;
+    any = true;
     qos = std::max(qos, subscription.qos());
     retain_as_published = retain_as_published || subscription.retain_as_published();
     const EncodedIdentifiers* more = subscription.identifiers();
@@ -30,7 +30,10 @@ struct Merged {
   }
 
   MatchEntry entry(SubscriberId subscriber, Audience audience) {
-    if (!more_identifiers.empty()) identifiers = make_ref<EncodedIdentifiers>(std::move(more_identifiers));
+    if (!more_identifiers.empty()) {
+      more_identifiers.shrink_to_fit();  // caches keep it
+      identifiers = make_ref<EncodedIdentifiers>(std::move(more_identifiers));
+    }
     return {subscriber, identifiers, qos, audience, retain_as_published};
   }
 };
@@ -52,10 +55,13 @@ Ref<const MatchList> MatchBuilder::build() {
   if (!std::is_sorted(found_.begin(), found_.end(), by_subscriber)) {
     std::stable_sort(found_.begin(), found_.end(), by_subscriber);
   }
-  list->entries.reserve(found_.size());
+  const auto same = [](const Found& a, const Found& b) { return a.subscriber == b.subscriber; };
+  std::size_t repeated = 0;
+  for (std::size_t i = 1; i < found_.size(); ++i) repeated += same(found_[i - 1], found_[i]) ? 1 : 0;
+  list->entries.reserve(found_.size() - repeated);
   for (const Found *run = found_.data(), *end = run + found_.size(); run != end;) {
     const Found* next = run + 1;
-    while (next != end && next->subscriber == run->subscriber) ++next;
+    while (next != end && same(*run, *next)) ++next;
     append_entries(*list, run, next);
     run = next;
   }
@@ -70,17 +76,17 @@ Ref<const MatchList> MatchBuilder::build() {
 
 void MatchBuilder::append_entries(MatchList& list, const Found* begin, const Found* end) const {
   Merged from_others;
-  Merged from_itself;  // No Local subscriptions do not take part [MQTT-3.8.3-3]
-  for (const Found* found = begin; found != end; ++found) {
-    from_others.add(*found->subscription);
-    if (!found->subscription->no_local()) from_itself.add(*found->subscription);
-  }
-  if (from_itself.count == from_others.count) {
+  for (const Found* found = begin; found != end; ++found) from_others.add(*found->subscription);
+  const auto no_local = [](const Found& found) { return found.subscription->no_local(); };
+  if (std::none_of(begin, end, no_local)) {
     list.entries.push_back(from_others.entry(begin->subscriber, Audience::kEveryone));
     return;
   }
   list.entries.push_back(from_others.entry(begin->subscriber, Audience::kOthersOnly));
-  if (from_itself.count > 0) list.entries.push_back(from_itself.entry(begin->subscriber, Audience::kSelfOnly));
+  Merged from_itself;  // No Local subscriptions do not take part [MQTT-3.8.3-3]
+  for (const Found* found = begin; found != end; ++found)
+    if (!no_local(*found)) from_itself.add(*found->subscription);
+  if (from_itself.any) list.entries.push_back(from_itself.entry(begin->subscriber, Audience::kSelfOnly));
 }
 
 }  // namespace petrel::topics

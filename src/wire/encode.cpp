@@ -59,9 +59,21 @@ void put(Sink& sink, PropertyId property, const std::optional<std::string_view>&
   if (value) id(sink, property), sink.string(*value);
 }
 
+// The lists that a broker makes hold nothing else, and may be of tens of thousands.
+bool holds_only_identifiers(BytesView list) {
+  for (std::size_t at = 0; at < list.size(); ++at) {
+    if (static_cast<PropertyId>(list[at]) != PropertyId::kSubscriptionIdentifier) return false;
+    do ++at;
+    while (at < list.size() && (list[at] & 0x80) != 0);
+    if (at == list.size()) return false;
+  }
+  return true;
+}
+
 // A list that spans repeated properties of a received packet may hold others in between.
 template <class Sink>
 void put_only(Sink& sink, PropertyId property, BytesView list) {
+  if (property == PropertyId::kSubscriptionIdentifier && holds_only_identifiers(list)) return sink.bytes(list);
   while (!list.empty()) {
     const auto next = next_property(list);
     if (!next) return;

@@ -116,6 +116,35 @@ void plus_bombs(Battle& battle) {
   });
 }
 
+constexpr std::size_t kOverlapDepth = 10;  // 2^10: 1024 filters, each of which matches
+
+// Filters with an identifier each, and publications to topics that are new and match them all.
+void overlaps(Battle& battle) {
+  std::string all;
+  for (std::uint32_t filter = 0; filter < 1U << kOverlapDepth; ++filter) {
+    std::string text = "hostile";
+    for (std::size_t level = 0; level < kOverlapDepth; ++level) text += (filter >> level & 1) != 0 ? "/+" : "/x";
+    text += "/#";
+    wire::Subscribe packet;
+    packet.packet_id = 1;
+    packet.subscription_identifier = filter + 1;
+    packet.subscriptions.push_back({text, {}});
+    all += encoded(kV5, packet);
+  }
+  const std::string begin = "hostile/" + levels(kOverlapDepth, "x");
+  keep_open(battle, 4, [&] {
+    RandomSource& random = battle.random;
+    constexpr int kPublications = 100;
+    Plan plan;
+    plan.seed = random.next();
+    plan.bytes = connect("") + all;
+    for (int i = 0; i < kPublications; ++i) plan.bytes += publish(fmt::format("{}/{:x}", begin, random.next()), "o");
+    battle.crowd.counts().packets += kPublications + (1U << kOverlapDepth) + 1;
+    plan.reads = !random.one_in(4);
+    return plan;
+  });
+}
+
 void topic_aliases(Battle& battle) {
   keep_open(battle, 200, [&] {
     const std::uint64_t seed = battle.random.next();
@@ -168,6 +197,7 @@ void packet_ids(Battle& battle) {
 
 constexpr Attack kAttacks[] = {{"deep-topics", deep_topics},
                                {"plus-bombs", plus_bombs},
+                               {"overlaps", overlaps},
                                {"topic-aliases", topic_aliases},
                                {"packet-ids", packet_ids}};
 
