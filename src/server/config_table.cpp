@@ -204,8 +204,9 @@ constexpr ConfigKey kKeys[] = {
                                          "Bytes of all retained messages, with the same consequences. 0: unlimited."),
     limit<&Settings::max_memory_bytes>(
         "max_memory_bytes", "bytes", 0, kMaxBytes,
-        "Memory for messages, queues, output and incomplete packets of the whole broker. Once it is used up, new "
-        "clients are refused, what would have to wait is refused with Quota Exceeded or (3.x) not read, and slow "
+        "Memory for messages, queues, output, incomplete packets, wills, filters and topic aliases of the whole "
+        "broker. Once it is used up, new clients are refused, what would have to wait is refused with Quota Exceeded "
+        "or (3.x) not read, and slow "
         "readers lose QoS 0. 0: three quarters of the memory that the system or the container has."),
     limit<&Settings::match_cache_topics>("match_cache_topics", "topics", 0, kMaxCount,
                                          "Topics whose subscribers each thread remembers."),
