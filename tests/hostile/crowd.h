@@ -72,7 +72,7 @@ struct Peer {
   std::string out;
   std::size_t sent = 0;
   std::size_t index = 0;
-  Clock::time_point due{};  // Clock::time_point::max(): none
+  Clock::time_point due{};
   FrameCheck frames;
   bool connected = false;
   bool done = false;  // all is sent
@@ -112,6 +112,7 @@ class Crowd {
   void on_readable(Peer& peer);
   void all_sent(Peer& peer);
   void end(Peer& peer, bool reset);
+  void excuse(Clock::duration time);
   void end_overdue(Clock::time_point now);
   void refused(Peer& peer);
   void watch(Peer& peer);
@@ -122,7 +123,7 @@ class Crowd {
   int epoll_ = -1;
   std::vector<std::unique_ptr<Peer>> peers_;
   std::vector<std::unique_ptr<Peer>> ended_;  // until the turn is over
-  Clock::time_point next_sweep_{};
+  Clock::time_point next_sweep_ = Clock::now();
   Counts counts_;
 };
 
