@@ -330,18 +330,22 @@ void Shard::remove_outstayed(Absence& absence) {
     absence.trim_at = now_ + std::max(kLeastTrimMs, shortest_message_ttl() / kTrimParts);
 }
 
-void Shard::end_outstayed_subscriptions(Absence& absence) {
-  absence.subscriptions_end_at = kNever;
+// The rest follows a millisecond later, or when the client comes back.
+void Shard::end_outstayed_subscriptions(Absence& absence, std::size_t most) {
   Session& session = *absence.session;
   std::vector<std::string> filters;
-  for (const SessionSubscription& subscription : session.subscriptions)
+  for (const SessionSubscription& subscription : session.subscriptions) {
+    if (filters.size() == most) break;
     filters.push_back(shared_.index.filter(subscription.node));
+  }
   for (const std::string& filter : filters) unsubscribe(session, filter);
   counters_.subscriptions_outstayed.add(filters.size());
-  if (!filters.empty())
-    log_.info("subscriptions ended", {{"client", session.client_id},
-                                      {"count", filters.size()},
-                                      {"reason", "the client is away for limits.subscription_ttl_s"}});
+  absence.subscriptions_ended += filters.size();
+  absence.subscriptions_end_at = session.subscriptions.size() != 0 ? now_ + 1 : kNever;
+  if (absence.subscriptions_end_at != kNever || absence.subscriptions_ended == 0) return;
+  log_.info("subscriptions ended", {{"client", session.client_id},
+                                    {"count", std::exchange(absence.subscriptions_ended, 0)},
+                                    {"reason", "the client is away for limits.subscription_ttl_s"}});
 }
 
 }  // namespace petrel::broker

@@ -237,6 +237,28 @@ TEST(Backlog, SubscriptionsEndTheirTimeAfterTheClientHasLeft) {
   EXPECT_EQ(come_back(broker, "away"), "1");
 }
 
+// Many end little by little; who comes back meanwhile finds all of them ended.
+TEST(Backlog, ManySubscriptionsEndLittleByLittle) {
+  constexpr std::uint64_t kMany = 600;
+  for (const bool comes_back : {false, true}) {
+    TestBroker broker({.subscription_ttl_ms = 10'000});
+    TestClient& client = broker.open();
+    EXPECT_EQ(client.connect("away", true, kHour), kSuccess);
+    for (std::uint64_t i = 0; i < kMany; ++i) EXPECT_EQ(client.subscribe(std::to_string(i)), kGrantedQos1);
+    client.disconnect();
+    const auto ended = [&] { return broker.shard().counters().subscriptions_outstayed.value(); };
+    while (ended() == 0) broker.pass(100);
+    EXPECT_LT(ended(), kMany / 2);
+    EXPECT_THAT(broker.log(), Not(HasSubstr("subscriptions ended")));
+    comes_back ? void(come_back(broker, "away")) : broker.pass(500);
+    if (!comes_back) broker.pass(500);
+    EXPECT_EQ(ended(), kMany);
+    EXPECT_THAT(broker.log(), HasSubstr("count=600"));
+    broker.pass(60'000);
+    EXPECT_EQ(broker.shared().index.subscription_count(), 0U);
+  }
+}
+
 TEST(Backlog, QosZeroIsQueuedWhereTheOperatorWantsIt) {
   for (const std::uint32_t shards : {1U, 3U}) {
     TestBroker broker({.queue_qos0 = true}, shards);

@@ -181,6 +181,8 @@ Shard::Received Shard::accept(Connection& connection, const Connect& connect, st
     if (session != nullptr && connect.clean_start) {
       end_session(*session);
       session = nullptr;
+    } else if (session != nullptr && session->absence != nullptr && session->absence->subscriptions_ended != 0) {
+      end_outstayed_subscriptions(*session->absence, SIZE_MAX);
     }
     present = session != nullptr;
   }

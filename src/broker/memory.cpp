@@ -18,6 +18,7 @@ constexpr TimeMs kLookEveryMs = 1;
 // Full is over when so much of the limit is free again: one part of so many.
 constexpr std::size_t kFreeParts = 16;
 constexpr std::size_t kOutputWhenFull = 16'384;
+constexpr int kEndsAtATime = 32;  // of publishers that have waited too long
 
 }  // namespace
 
@@ -33,7 +34,10 @@ void Shard::watch_memory() {
   }
   if (full != memory_full_) enter_memory_state(full);
   // A publisher may itself be who does not take its messages away: its turn to be read comes, or its end.
-  while (memory_full_ && !memory_waits_.empty() && now_ - memory_waits_.front().since >= settings_.write_timeout_ms)
+  const auto overdue = [this] {
+    return memory_full_ && !memory_waits_.empty() && now_ - memory_waits_.front().since >= settings_.write_timeout_ms;
+  };
+  for (int ends = 0; ends < kEndsAtATime && overdue(); ++ends)
     fail(*memory_waits_.front().connection, over(Limit::kMemoryBytes),
          "limits.max_memory_bytes is reached, and nothing was taken from this publisher for limits.write_timeout_s");
 }

@@ -277,6 +277,27 @@ TEST(Memory, AnOldPublisherThatWaitsTooLongIsEnded) {
   EXPECT_THAT(full.broker.log(), HasSubstr("nothing was taken from this publisher"));
 }
 
+// Others are served between the ends of thousands.
+TEST(Memory, OldPublishersThatWaitTooLongAreEndedAFewAtATime) {
+  constexpr std::size_t kMany = 100;
+  FullBroker full;
+  std::vector<TestClient*> waiting;
+  full.drain();
+  for (std::size_t i = 0; i < kMany; ++i) {
+    waiting.push_back(&full.broker.open(ProtocolVersion::kV311));
+    EXPECT_EQ(waiting.back()->connect(std::to_string(i)), kSuccess);
+  }
+  while (full.writer.publish("hoard", body()) == kSuccess) full.broker.pass(kMoment);
+  for (TestClient* old : waiting) EXPECT_EQ(old->publish("hoard", "waits"), std::nullopt);
+  const auto ended = [&] {
+    return std::count_if(waiting.begin(), waiting.end(), [](auto* old) { return old->closed; });
+  };
+  while (ended() == 0) full.broker.pass(kMoment);
+  EXPECT_LT(ended(), kMany);
+  for (int i = 0; i < 3; ++i) full.broker.pass(kMoment);
+  EXPECT_EQ(ended(), kMany);
+}
+
 TEST(Memory, APublisherThatLeavesWhileItWaitsIsForgotten) {
   FullBroker full;
   TestClient& old = full.broker.open(ProtocolVersion::kV311);

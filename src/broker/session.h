@@ -135,6 +135,7 @@ struct Absence : ShardTimer {
   TimeMs will_at = kNever;
   TimeMs expires_at = kNever;
   TimeMs subscriptions_end_at = kNever;
+  std::size_t subscriptions_ended = 0;  // so far, while they end
   TimeMs trim_at = kNever;  // messages may have waited too long
   TimeMs left_at = 0;
   TimeMs due() const { return std::min({will_at, expires_at, subscriptions_end_at, trim_at}); }

@@ -320,7 +320,7 @@ class Shard final : private storage::LaneEvents, private storage::Recovery {
   void note_outstayed(Session& session);
   void watch_for_outstayed(Absence& absence, TimeMs from);
   void remove_outstayed(Absence& absence);
-  void end_outstayed_subscriptions(Absence& absence);
+  void end_outstayed_subscriptions(Absence& absence, std::size_t most);
 
   // commit.cpp: acknowledgements that rest on this turn's batch
   struct Held {

@@ -11,7 +11,8 @@ namespace petrel::broker {
 
 namespace {
 
-constexpr TimeMs kRefusedMs = 1000;  // between a refused publication and the end of the connection
+constexpr TimeMs kRefusedMs = 1000;                 // between a refused publication and the end of the connection
+constexpr std::size_t kSubscriptionsAtATime = 256;  // of an absent session, when their time is over
 
 }  // namespace
 
@@ -110,7 +111,7 @@ void Shard::check_absence(Absence& absence) {
     absence.will_at = kNever;
     publish_will(session);
   }
-  if (now_ >= absence.subscriptions_end_at) end_outstayed_subscriptions(absence);
+  if (now_ >= absence.subscriptions_end_at) end_outstayed_subscriptions(absence, kSubscriptionsAtATime);
   if (now_ >= absence.trim_at) remove_outstayed(absence);
   if (absence.due() != kNever) wheel_.schedule(absence, absence.due());
 }
