@@ -66,7 +66,10 @@ void Shard::wait_in_queue(Session& session, session::Delivery delivery) {
   Outbound& out = session.out();
   if (const auto limit = queue_excess(out, delivery)) {
     counters_.reached(*limit);
-    if (!make_room(session, delivery, *limit)) return drop(session, delivery, counters_.dropped_queue_full);
+    if (!make_room(session, delivery, *limit)) {
+      if (delivery.id != 0 && out.read_request != 0) out.dropped_during_read.push_back(delivery.id);
+      return drop(session, delivery, counters_.dropped_queue_full);
+    }
   }
   if (delivery.id == 0) return out.push(std::move(delivery));
   const std::size_t bytes = delivery.waiting_bytes();
@@ -167,6 +170,7 @@ void Shard::read_backlog(Session& session) {
   Outbound& out = *session.outbound;
   out.read_request = ++last_read_request_;
   out.arrived_during_read = out.arrived_bytes_during_read = 0;
+  out.dropped_during_read = {};
   // What this turn has enqueued must be visible to the read.
   submit();
   lane_.read_queue(session.stored, out.read_request, out.position, kPrefetchMessages, kPrefetchBytes);
@@ -181,6 +185,7 @@ void Shard::on_queue_page(storage::QueuePage page) {
   if (session.outbound == nullptr || session.outbound->read_request != page.request) return;
   Outbound& out = *session.outbound;
   out.read_request = 0;
+  forget_dropped(out, page);
   if (page.error) {
     refusals_.error("queue not readable", {{"client", session.client_id}, {"reason", page.error->what}});
     out.unread = true;
@@ -205,6 +210,16 @@ void Shard::on_queue_page(storage::QueuePage page) {
   }
   pump(session);
   update_marks(session);
+}
+
+// What was dropped when it came, after the read was asked for, was never counted and is not in the queue.
+void Shard::forget_dropped(Outbound& out, storage::QueuePage& page) {
+  std::vector<storage::MessageId> dropped = std::exchange(out.dropped_during_read, {});
+  if (dropped.empty()) return;
+  std::sort(dropped.begin(), dropped.end());
+  std::erase_if(page.entries, [&](const storage::QueueEntry& entry) {
+    return std::binary_search(dropped.begin(), dropped.end(), entry.id);
+  });
 }
 
 void Shard::expect_reads_again() {

@@ -110,6 +110,7 @@ void Shard::release_independent() {
 }
 
 void Shard::on_committed(storage::BatchNumber number) {
+  last_committed_ = number;
   while (!waiting_.empty() && waiting_.front().number <= number) {
     std::vector<Held> held = std::move(waiting_.front().held);
     uncommitted_bytes_ -= waiting_.front().published_bytes;

@@ -305,7 +305,10 @@ void Shard::send(Session& session, OutgoingPublish& publish, session::Delivery d
   // give the same message another one. What comes behind it does not overtake it.
   const bool on_record = qos == Qos::k2 && session.stored != 0;
   if (on_record) change(storage::PutOutgoing{session.stored, {how.packet_id, id, false}});
-  if (on_record || session.outbound->held_publishes > 0) {
+  // Nor does it overtake what was dropped: if the broker were killed before that is on disk, it would be sent after
+  // all.
+  const bool behind_drop = session.outbound->dropped_in > last_committed_;
+  if (on_record || behind_drop || session.outbound->held_publishes > 0) {
     ++session.outbound->held_publishes;
     return hold(session, Held::Kind::kPublish, how.packet_id);
   }
@@ -327,7 +330,9 @@ void Shard::discard(Session& session, wire::PacketId packet_id, Counter& counter
 
 void Shard::drop(const Session& session, const session::Delivery& delivery, Counter& counter) {
   counter.add();
-  if (delivery.id != 0) change(storage::Acknowledge{session.stored, delivery.id});
+  if (delivery.id == 0) return;
+  change(storage::Acknowledge{session.stored, delivery.id});
+  session.outbound->dropped_in = last_submitted_ + 1;
 }
 
 void Shard::resend(Session& session) {

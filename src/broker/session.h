@@ -55,9 +55,11 @@ struct Outbound {
   std::uint64_t backlog_messages = 0, backlog_bytes = 0;  // changed by Shard::set_backlog()
   std::uint64_t read_request = 0;                         // under way; 0: none
   std::uint64_t arrived_during_read = 0, arrived_bytes_during_read = 0;
-  bool trims = false;      // the read is to remove what has no place or has waited too long
-  bool unread = false;     // a read has failed: the next is Shard::read_again()'s
-  std::uint8_t marks = 0;  // in the session directory
+  std::vector<storage::MessageId> dropped_during_read;  // for want of room: the page may still have them
+  storage::BatchNumber dropped_in = 0;  // the batch that takes what was dropped last out of the stored queue
+  bool trims = false;                   // the read is to remove what has no place or has waited too long
+  bool unread = false;                  // a read has failed: the next is Shard::read_again()'s
+  std::uint8_t marks = 0;               // in the session directory
   // Messages up to this time, by QoS, have waited too long for a client that came back.
   std::array<TimeMs, 3> outstayed_until{};
   std::vector<storage::MessageId> restored;  // in the stored queue, but under way since before the broker started
@@ -136,7 +138,7 @@ struct Absence : ShardTimer {
   TimeMs expires_at = kNever;
   TimeMs subscriptions_end_at = kNever;
   std::size_t subscriptions_ended = 0;  // so far, while they end
-  TimeMs trim_at = kNever;  // messages may have waited too long
+  TimeMs trim_at = kNever;              // messages may have waited too long
   TimeMs left_at = 0;
   TimeMs due() const { return std::min({will_at, expires_at, subscriptions_end_at, trim_at}); }
 };

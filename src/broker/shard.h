@@ -309,6 +309,7 @@ class Shard final : private storage::LaneEvents, private storage::Recovery {
   std::optional<Limit> receivers_excess(std::string_view topic, topics::SubscriberId publisher);
   bool queues_qos0(std::string_view topic) const;
   void read_backlog(Session& session);
+  static void forget_dropped(Outbound& out, storage::QueuePage& page);
   void expect_reads_again();
   static constexpr std::size_t kReadsAgain = 1024;  // at once, while the store may still fail
   void read_again(std::size_t most);
@@ -426,7 +427,7 @@ class Shard final : private storage::LaneEvents, private storage::Recovery {
   std::size_t mailed_ = 0;    // receivers on other shards, of all messages so far
   storage::Batch batch_;
   bool batch_has_retained_ = false;
-  storage::BatchNumber last_submitted_ = 0;
+  storage::BatchNumber last_submitted_ = 0, last_committed_ = 0;
   std::vector<Held> held_;  // of this turn
   struct HeldBatch {
     storage::BatchNumber number;

@@ -57,6 +57,26 @@ TEST_F(SlowStore, APublisherThatWaitsMayLeave) {
   EXPECT_EQ(taken(), 32U);
 }
 
+// Were the broker killed before the store knows of it, what was dropped would be sent behind what came later
+// [MQTT-4.6.0-6].
+TEST(SlowStoreDrops, WhatIsBehindADroppedMessageWaitsUntilThatIsOnDisk) {
+  TestBroker broker({.max_inflight_messages = 1, .max_queued_messages = 1, .queue_policy = QueuePolicy::kDropOldest});
+  TestClient &reader = broker.open(), &writer = broker.open();
+  EXPECT_EQ(reader.connect("reader", false, 3600), kSuccess);
+  EXPECT_EQ(reader.subscribe("t"), kGrantedQos1);
+  EXPECT_EQ(writer.connect("writer"), kSuccess);
+  for (const char* payload : {"1", "2"}) EXPECT_EQ(writer.publish("t", payload), kSuccess);
+  broker.set_store_slow(true);
+  EXPECT_EQ(writer.publish("t", "3"), std::nullopt) << "acknowledged when it is stored";
+  EXPECT_EQ(broker.shard().counters().dropped_queue_full.value(), 1U);
+  const ReceivedMessage first = reader.message();
+  EXPECT_EQ(first.payload, "1");
+  reader.acknowledge(first);
+  EXPECT_EQ(reader.messages_waiting(), 0U);
+  broker.set_store_slow(false);
+  EXPECT_EQ(reader.message().payload, "3");
+}
+
 TEST_F(SlowStore, AStoreThatTakesNothingRefusesThoseWhoWait) {
   broker.set_store_trouble(storage::StoreError{"the disk is full", true});
   broker.pass(1100);
