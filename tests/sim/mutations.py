@@ -95,7 +95,7 @@ MUTATIONS = [
      'return now_ - std::max(time_of(id), session.absence->left_at) >= ttl;',
      'return now_ - std::max(time_of(id), session.absence->left_at) >= ttl / 20;'),
     ('keeps the subscriptions of who stays away', 'broker/timers.cpp',
-     'if (now_ >= absence.subscriptions_end_at) end_outstayed_subscriptions(absence);', ''),
+     'if (now_ >= absence.subscriptions_end_at) end_outstayed_subscriptions(absence, kSubscriptionsAtATime);', ''),
     ('ends subscriptions before their time', 'broker/disconnect.cpp',
      'left_at + settings_.subscription_ttl_ms;', 'left_at + settings_.subscription_ttl_ms / 20;'),
     ('ends no session', 'broker/timers.cpp', 'if (now_ >= absence.expires_at) {', 'if (false) {'),
