@@ -192,6 +192,33 @@ TEST(Backlog, TheTotalRefusesWhatWouldWait) {
   EXPECT_EQ(writer.publish("live", "3"), kSuccess);
 }
 
+// It lay in the store when the queue was read, and was dropped before the page came: in the page it must not be sent.
+TEST(Backlog, WhatIsDroppedDuringAReadDoesNotComeWithIt) {
+  TestBroker broker({.max_backlog_bytes = 1000}, 2);
+  leave_behind(broker, "away", "t", Qos::k1);
+  TestClient& reader = broker.open();
+  // Whoever publishes is on another thread than the reader: then the message is stored before the reader's knows of it.
+  std::vector<TestClient*> writers(2);
+  for (int i = 0; i < 64; ++i) {
+    TestClient& client = broker.open();
+    EXPECT_EQ(client.connect(std::to_string(i)), kSuccess);
+    writers[client.shard_index] = &client;
+  }
+  for (TestClient* writer : writers) EXPECT_EQ(writer->publish("t", "small"), kSuccess);
+  broker.set_mail_slow(true);
+  for (TestClient* writer : writers) EXPECT_EQ(writer->publish("t", std::string(2000, 'x')), kSuccess);
+  EXPECT_EQ(broker.times_reached(Limit::kBacklogBytes), 1U) << "the other one is on its way";
+  broker.set_pages_slow(true);
+  EXPECT_EQ(reader.connect("away", false, kHour), kSuccess);
+  broker.set_mail_slow(false);
+  EXPECT_EQ(broker.times_reached(Limit::kBacklogBytes), 2U);
+  EXPECT_EQ(reader.messages_waiting(), 0U);
+  broker.set_pages_slow(false);
+  EXPECT_EQ(reader.message().payload, "small");
+  EXPECT_EQ(reader.message().payload, "small");
+  EXPECT_EQ(reader.messages_waiting(), 0U);
+}
+
 TEST(Backlog, MessagesWaitNoLongerThanTheirTime) {
   TestBroker broker({.message_ttl_qos1_ms = 10'000});
   leave_behind(broker, "away");

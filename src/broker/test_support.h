@@ -127,6 +127,8 @@ class StoppableLane final : public storage::Lane {
   }
   // The store is behind, and does not say so.
   void set_slow(bool slow) { slow_ = slow; }
+  // What is read is as it was when it was asked for, and comes later.
+  void set_pages_slow(bool slow) { pages_slow_ = slow; }
   void commit(storage::Batch batch) override { waiting_.push_back(std::move(batch)); }
   void read_queue(storage::SessionId session, std::uint64_t request, storage::QueuePosition position, std::size_t limit,
                   std::size_t limit_bytes) override {
@@ -144,12 +146,24 @@ class StoppableLane final : public storage::Lane {
     if (std::exchange(news_, false)) trouble_ ? events.on_trouble(*trouble_) : events.on_trouble_over();
     hand_on();
     for (; !errors_.empty(); errors_.pop_front()) events.on_queue_page(std::move(errors_.front()));
-    lane_->poll(events);
+    for (; !pages_slow_ && !pages_.empty(); pages_.pop_front()) events.on_queue_page(std::move(pages_.front()));
+    if (!pages_slow_) return lane_->poll(events);
+    AllButPages rest(events, pages_);
+    lane_->poll(rest);
   }
   // Reads fail, as they do while RocksDB cannot be opened.
   void set_unreadable(bool unreadable) { unreadable_ = unreadable; }
 
  private:
+  struct AllButPages final : storage::LaneEvents {
+    AllButPages(storage::LaneEvents& to, std::deque<storage::QueuePage>& later) : events(to), pages(later) {}
+    void on_committed(storage::BatchNumber number) override { events.on_committed(number); }
+    void on_trouble(const storage::StoreError& error) override { events.on_trouble(error); }
+    void on_trouble_over() override { events.on_trouble_over(); }
+    void on_queue_page(storage::QueuePage page) override { pages.push_back(std::move(page)); }
+    storage::LaneEvents& events;
+    std::deque<storage::QueuePage>& pages;
+  };
   void hand_on() {
     for (; !trouble_ && !slow_ && !waiting_.empty(); waiting_.pop_front()) lane_->commit(std::move(waiting_.front()));
   }
@@ -157,8 +171,8 @@ class StoppableLane final : public storage::Lane {
   std::unique_ptr<storage::Lane> lane_;
   std::deque<storage::Batch> waiting_;
   std::optional<storage::StoreError> trouble_;
-  std::deque<storage::QueuePage> errors_;
-  bool news_ = false, slow_ = false, unreadable_ = false;
+  std::deque<storage::QueuePage> errors_, pages_;
+  bool news_ = false, slow_ = false, pages_slow_ = false, unreadable_ = false;
 };
 
 class TestBroker {
@@ -229,6 +243,17 @@ class TestBroker {
     run();
   }
 
+  void set_pages_slow(bool slow) {
+    for (auto& driver : drivers_) driver->lane.set_pages_slow(slow);
+    run();
+  }
+
+  // What one shard sends another stays on its way.
+  void set_mail_slow(bool slow) {
+    mail_is_slow_ = slow;
+    run();
+  }
+
   // What can wait is to wait.
   void set_turns_long(bool turns_are_long) { turns_are_long_ = turns_are_long; }
 
@@ -273,7 +298,7 @@ class TestBroker {
     bool busy = false;
     driver.shard.begin_turn(now_);
     driver.shard.do_waiting_work();
-    for (; !driver.mail.empty(); busy = true) {
+    for (; !mail_is_slow_ && !driver.mail.empty(); busy = true) {
       Mail mail = std::move(driver.mail.front());
       driver.mail.pop_front();
       driver.shard.on_mail(std::move(mail));
@@ -338,7 +363,7 @@ class TestBroker {
   }
 
   TimeMs now_ = 1'700'000'000'000;
-  bool turns_are_long_ = false;
+  bool turns_are_long_ = false, mail_is_slow_ = false;
   SharedState shared_;
   storage::MemoryStore store_{{.survives_reopen = true}};
   SeededRandom random_{1};
